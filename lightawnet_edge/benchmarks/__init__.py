@@ -1,0 +1,1 @@
+"""Measuring bundles: latency, accuracy, reports."""

@@ -1,0 +1,283 @@
+"""A bundle: a folder with an engine, its device graph and a manifest that says all about both.
+
+Standard library only, so that a device application can verify a bundle with nothing installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
+
+SCHEMA = 1  # 1: first version. Say here what every later number changed.
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What goes into an engine and what comes out."""
+
+    frame: Size
+    """Size of the camera frame (input `frame`) and of the output `mask`, both uint8."""
+    color: ColorOrder
+    """Channel order of the frame: (H, W, 3), or (H, W) for gray."""
+    network: Size
+    """Size that the network works at; size of the output `probability` (float32)."""
+    normalization: Normalization
+    threshold: float
+    """A pixel is foreground (255) where its probability is at least this."""
+    probability: bool
+    """Whether the engine has the output `probability`."""
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Shape of one frame as a numpy array."""
+        size = (self.frame.height, self.frame.width)
+        return size if self.color is ColorOrder.GRAY else (*size, 3)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as they stand in the manifest."""
+        return {
+            "input": {"name": "frame", "shape": list(self.frame_shape), "dtype": "uint8", "color": str(self.color)},
+            "outputs": {
+                "mask": {"shape": [self.frame.height, self.frame.width], "dtype": "uint8", "values": [0, 255]},
+                **(
+                    {"probability": {"shape": [self.network.height, self.network.width], "dtype": "float32"}}
+                    if self.probability
+                    else {}
+                ),
+            },
+            "network": str(self.network),
+            "normalization": self.normalization.to_json(),
+            "threshold": self.threshold,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Contract:
+        """Inverse of `to_json`."""
+        shape = data["input"]["shape"]
+        return cls(
+            frame=Size(shape[0], shape[1]),
+            color=ColorOrder(data["input"]["color"]),
+            network=Size.parse(data["network"]),
+            normalization=Normalization.from_json(data["normalization"]),
+            threshold=float(data["threshold"]),
+            probability="probability" in data["outputs"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Something that a bundle was made from."""
+
+    name: str
+    """Packaged name, or file or folder name; never an absolute path."""
+    sha256: str
+    frames: int | None = None
+    """Number of frames, where the source is a calibration set."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as they stand in the manifest."""
+        frames = {} if self.frames is None else {"frames": self.frames}
+        return {"name": self.name, "sha256": self.sha256, **frames}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything that a device, a test or a report needs to know about a bundle."""
+
+    name: str
+    target: Target
+    precision: Precision
+    """Requested precision; what ran stands in `executed`."""
+    routing: Routing
+    contract: Contract
+    engine: str
+    """File name that the backend loads."""
+    device_graph: str
+    """File name of the FP32 ONNX graph that the engine was made from."""
+    files: Mapping[str, str]
+    """File name to SHA-256, of every file but the manifest."""
+    checkpoint: Source
+    calibration: Source | None
+    executed: Mapping[str, float]
+    """Precision to share of the convolution MACs that the built engine runs in it; sums to 1."""
+    inputs_sha256: str
+    """Digest of all that determines the bundle: equal inputs give interchangeable bundles."""
+    tools: Mapping[str, str]
+    """Name to version, of all that touched the bytes."""
+    machine: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values with the schema number."""
+        return {
+            "schema": SCHEMA,
+            "name": self.name,
+            "target": str(self.target),
+            "precision": str(self.precision),
+            "routing": str(self.routing),
+            "contract": self.contract.to_json(),
+            "engine": self.engine,
+            "device_graph": self.device_graph,
+            "files": dict(self.files),
+            "checkpoint": self.checkpoint.to_json(),
+            "calibration": self.calibration and self.calibration.to_json(),
+            "executed": dict(self.executed),
+            "inputs_sha256": self.inputs_sha256,
+            "tools": dict(self.tools),
+            "machine": dict(self.machine),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Manifest:
+        """Inverse of `to_json`."""
+        return cls(
+            name=data["name"],
+            target=Target(data["target"]),
+            precision=Precision(data["precision"]),
+            routing=Routing(data["routing"]),
+            contract=Contract.from_json(data["contract"]),
+            engine=data["engine"],
+            device_graph=data["device_graph"],
+            files=data["files"],
+            checkpoint=Source(**data["checkpoint"]),
+            calibration=Source(**data["calibration"]) if data["calibration"] else None,
+            executed=data["executed"],
+            inputs_sha256=data["inputs_sha256"],
+            tools=data["tools"],
+            machine=data["machine"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle on disk: its folder and its manifest."""
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: str | Path) -> Bundle:
+        """Read the manifest of a bundle; the other files are not looked at.
+
+        Raises:
+            ArtifactError: No manifest, not JSON, of an unknown schema, or lacking a field.
+        """
+        folder = Path(path)
+        file = folder / MANIFEST
+        if not file.is_file():
+            raise ArtifactError(
+                f"'{folder}' is no bundle: it has no {MANIFEST}. 'lightawnet-edge export' makes bundles."
+            )
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ArtifactError(f"'{file}' is not JSON ({error}). Export the bundle again.") from error
+        schema = data.get("schema") if isinstance(data, dict) else None
+        if schema != SCHEMA:
+            raise ArtifactError(
+                f"'{file}' has schema {schema!r}, this version reads {SCHEMA}. Export the bundle again."
+            )
+        try:
+            return cls(folder, Manifest.from_json(data))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"'{file}' cannot be understood: {error!r}. Export the bundle again.") from error
+
+    @property
+    def engine(self) -> Path:
+        """The file that the backend loads."""
+        return self.path / self.manifest.engine
+
+    def verify(self) -> None:
+        """Check that every file is there and has the bytes that it was built with.
+
+        Raises:
+            ArtifactError: Names the first file that is missing or changed.
+        """
+        for name, expected in self.manifest.files.items():
+            file = self.path / name
+            if not file.is_file():
+                raise ArtifactError(
+                    f"Bundle '{self.path}' lacks its file '{name}'. Restore it, or export the bundle again."
+                )
+            if (found := sha256_of(file)) != expected:
+                raise ArtifactError(
+                    f"'{file}' has changed since it was built: sha256 is {found[:12]}…, the manifest "
+                    f"says {expected[:12]}…. Restore the file, or export the bundle again."
+                )
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest, keys sorted, one per line."""
+    text = json.dumps(manifest.to_json(), indent=2, sort_keys=True, ensure_ascii=False)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
+
+
+def _digest(file: Any) -> str:
+    """`hashlib.file_digest` for Python 3.10."""
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def digest_of(data: Mapping[str, Any]) -> str:
+    """SHA-256 of plain values, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file aside and rename it into place: readers see the old bytes or the new, never a mix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(aside).chmod(0o666 & ~umask)
+        Path(aside).replace(path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def staged_folder(path: Path) -> Iterator[Path]:
+    """Give a folder to fill beside `path`; rename it to `path` when the block ends without error.
+
+    An existing `path` stays whole until the new one is complete, and stays when the block fails.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.new-"))
+    aside.chmod(0o755)
+    try:
+        yield aside
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    if path.exists():
+        old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old-"))
+        path.replace(old / "bundle")
+        aside.replace(path)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        aside.replace(path)

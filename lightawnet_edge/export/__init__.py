@@ -1,0 +1,1 @@
+"""From checkpoint to bundle: exact rewrites, the device graph, the pipeline."""

@@ -1,0 +1,1 @@
+"""The network, its preprocessing and its checkpoints; needs torch."""

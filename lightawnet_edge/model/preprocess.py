@@ -1,0 +1,80 @@
+"""From camera frame to network input, in torch: the one definition of preprocessing.
+
+Training, calibration, accuracy and the device graph all go through these functions, so they cannot
+drift apart. Every operation exports to operators that ONNX Runtime, OpenVINO and TensorRT take.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lightawnet_edge.specs import ColorOrder, Normalization, Size
+
+_MAX_BILINEAR_RATIO = 2
+"""Bilinear interpolation reads two pixels a side: shrinking by more than this skips pixels."""
+
+
+def box_factor(length: int, target: int) -> int:
+    """Largest divisor of `length` whose box average is still at least `target` pixels long."""
+    candidates = range(max(1, length // target), 0, -1)
+    return next(factor for factor in candidates if length % factor == 0)
+
+
+def resize(x: Tensor, size: Size) -> Tensor:
+    """Resize (N, C, H, W) to `size` without aliasing: average whole boxes, then interpolate.
+
+    Sample positions follow the half-pixel convention throughout. Where no box divides a side well
+    enough (a prime height, say), the image first goes to the next multiple of `size` that is at most
+    its own length, and the boxes are averaged last: the geometry is exact in both orders.
+    """
+    height, width = x.shape[2:]
+    boxes = box_factor(height, size.height), box_factor(width, size.width)
+    remaining = max(height / boxes[0] / size.height, width / boxes[1] / size.width)
+    if remaining <= _MAX_BILINEAR_RATIO:
+        return _interpolate(_average(x, boxes), size)
+    boxes = max(1, height // size.height), max(1, width // size.width)
+    x = _interpolate(x, Size(size.height * boxes[0], size.width * boxes[1]))
+    return _average(x, boxes)
+
+
+def _average(x: Tensor, boxes: tuple[int, int]) -> Tensor:
+    return x if boxes == (1, 1) else F.avg_pool2d(x, boxes)
+
+
+def _interpolate(x: Tensor, size: Size) -> Tensor:
+    if tuple(x.shape[2:]) == (size.height, size.width):
+        return x
+    return F.interpolate(x, (size.height, size.width), mode="bilinear", align_corners=False)
+
+
+def normalize(x: Tensor, normalization: Normalization) -> Tensor:
+    """Turn values in [0, 1] of shape (N, C, H, W) into network input."""
+    if normalization.method == "minmax":
+        low, high = x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
+        # A frame of one colour has no range: it becomes zeros, not NaN.
+        return (x - low) / (high - low).clamp_min(1 / 255)
+    return (x - normalization.mean) / normalization.std
+
+
+class Preprocess(nn.Module):
+    """uint8 camera frame (H, W, 3), or (H, W) for gray, to float network input (1, C, h, w)."""
+
+    def __init__(self, size: Size, normalization: Normalization, color: ColorOrder) -> None:
+        """`size` is the network's input; the frame's own size is taken from each frame."""
+        super().__init__()
+        self.size = size
+        self.normalization = normalization
+        self.color = color
+
+    def forward(self, frame: Tensor) -> Tensor:
+        """Reorder, scale to [0, 1], resize, normalize."""
+        if self.color is ColorOrder.GRAY:
+            x = frame.float()[None, None]
+        else:
+            x = frame.float().permute(2, 0, 1)[None]
+        x = resize(x / 255, self.size)
+        if self.color is ColorOrder.BGR:
+            x = torch.stack([x[:, 2], x[:, 1], x[:, 0]], dim=1)
+        return normalize(x, self.normalization)

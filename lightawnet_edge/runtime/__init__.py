@@ -1,0 +1,1 @@
+"""A bundle at work in a device application: numpy and one backend, never torch."""

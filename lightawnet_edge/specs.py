@@ -1,0 +1,137 @@
+"""The words of the package as types: small, frozen, and refused at birth when they make no sense."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+from lightawnet_edge.errors import SpecError
+
+STRIDE = 16
+"""Total stride of LightAWNet: its input height and width are multiples of this many pixels."""
+
+_E = TypeVar("_E", bound="_Word")
+
+
+class _Word(str, Enum):
+    """A closed vocabulary whose members are written as they are typed on the command line."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    @classmethod
+    def parse(cls: type[_E], text: str) -> _E:
+        """Read a member from its text, or raise a SpecError that lists all of them."""
+        try:
+            return cls(text.lower())
+        except ValueError:
+            known = ", ".join(str(member) for member in cls)
+            raise SpecError(
+                f"Unknown {cls.__name__.lower()} '{text}'. Known: {known}."
+            ) from None
+
+
+class Precision(_Word):
+    """Number format in which convolutions are requested to run, or were executed."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    BF16 = "bf16"
+    INT8 = "int8"
+
+
+class Target(_Word):
+    """What an engine is built for."""
+
+    ONNX = "onnx"
+    OPENVINO = "openvino"
+    TENSORRT = "tensorrt"
+    TENSORRT_RTX = "tensorrt-rtx"
+
+
+class Routing(_Word):
+    """How a dynamic convolution picks its kernel."""
+
+    DYNAMIC = "dynamic"
+    STATIC = "static"
+    AUTO = "auto"
+
+
+class ColorOrder(_Word):
+    """Order of the channels in a camera frame; GRAY frames have two dimensions."""
+
+    RGB = "rgb"
+    BGR = "bgr"
+    GRAY = "gray"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Height and width of a frame or of a network input, in pixels."""
+
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.height <= 0 or self.width <= 0:
+            raise SpecError(f"Size {self} is not positive. Give HEIGHTxWIDTH, e.g. 1080x1920.")
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}"
+
+    @classmethod
+    def parse(cls, text: str) -> Size:
+        """Read 'HEIGHTxWIDTH', or one number for a square."""
+        parts = text.lower().split("x")
+        if len(parts) > 2 or not all(part.strip().isdigit() for part in parts):
+            raise SpecError(f"'{text}' is no size. Give HEIGHTxWIDTH in pixels, e.g. 1080x1920.")
+        return cls(int(parts[0]), int(parts[-1]))
+
+
+def check_network_size(size: Size) -> None:
+    """Refuse a network input whose sides are not multiples of STRIDE, naming the nearest that are."""
+    if size.height % STRIDE == 0 and size.width % STRIDE == 0:
+        return
+    below, above = (
+        Size(
+            max(STRIDE, rounding(size.height / STRIDE) * STRIDE),
+            max(STRIDE, rounding(size.width / STRIDE) * STRIDE),
+        )
+        for rounding in (math.floor, math.ceil)
+    )
+    raise SpecError(
+        f"Network input {size} does not fit: height and width must be multiples of {STRIDE}, the "
+        f"network's total stride. The nearest that fit are {below} and {above}."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normalization:
+    """How pixel values become network input, after scaling to [0, 1]."""
+
+    method: str = "standard"
+    """'standard': (x - mean) / std. 'minmax': per-image (x - min) / (max - min), as in the paper."""
+    mean: float = 0.5
+    """Subtracted from [0, 1] values; the same for every channel. Ignored by 'minmax'."""
+    std: float = 0.25
+    """Divides the centred values; greater than 0. Ignored by 'minmax'."""
+
+    def __post_init__(self) -> None:
+        if self.method not in ("standard", "minmax"):
+            raise SpecError(
+                f"Unknown normalization '{self.method}'. Known: standard, minmax."
+            )
+        if not self.std > 0:
+            raise SpecError(f"Normalization std={self.std} must be greater than 0.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a manifest or a checkpoint's metadata."""
+        return {"method": self.method, "mean": self.mean, "std": self.std}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Normalization:
+        """Inverse of `to_json`."""
+        return cls(method=data["method"], mean=float(data["mean"]), std=float(data["std"]))
