@@ -112,6 +112,9 @@ class Manifest:
     calibration: Source | None
     executed: Mapping[str, float]
     """Precision to share of the convolution MACs that the built engine runs in it; sums to 1."""
+    agreement: Mapping[str, float]
+    """How the built engine compares with the FP32 network on calibration frames: `frames`,
+    `mean_abs_probability`, `mask_disagreement` (share of pixels)."""
     inputs_sha256: str
     """Digest of all that determines the bundle: equal inputs give interchangeable bundles."""
     tools: Mapping[str, str]
@@ -133,6 +136,7 @@ class Manifest:
             "checkpoint": self.checkpoint.to_json(),
             "calibration": self.calibration and self.calibration.to_json(),
             "executed": dict(self.executed),
+            "agreement": dict(self.agreement),
             "inputs_sha256": self.inputs_sha256,
             "tools": dict(self.tools),
             "machine": dict(self.machine),
@@ -153,6 +157,7 @@ class Manifest:
             checkpoint=Source(**data["checkpoint"]),
             calibration=Source(**data["calibration"]) if data["calibration"] else None,
             executed=data["executed"],
+            agreement=data["agreement"],
             inputs_sha256=data["inputs_sha256"],
             tools=data["tools"],
             machine=data["machine"],
@@ -190,7 +195,7 @@ class Bundle:
             )
         try:
             return cls(folder, Manifest.from_json(data))
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(f"'{file}' cannot be understood: {error!r}. Export the bundle again.") from error
 
     @property
@@ -204,6 +209,11 @@ class Bundle:
         Raises:
             ArtifactError: Names the first file that is missing or changed.
         """
+        for name in (self.manifest.engine, self.manifest.device_graph):
+            if name not in self.manifest.files:
+                raise ArtifactError(
+                    f"Bundle '{self.path}' has no sha256 of its file '{name}'. Export the bundle again."
+                )
         for name, expected in self.manifest.files.items():
             file = self.path / name
             if not file.is_file():
@@ -277,7 +287,12 @@ def staged_folder(path: Path) -> Iterator[Path]:
     if path.exists():
         old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old-"))
         path.replace(old / "bundle")
-        aside.replace(path)
-        shutil.rmtree(old, ignore_errors=True)
+        try:
+            aside.replace(path)
+        except BaseException:
+            (old / "bundle").replace(path)
+            raise
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
     else:
         aside.replace(path)

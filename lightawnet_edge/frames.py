@@ -144,8 +144,10 @@ def _decode(path: Path, flag: int) -> Any:
 def _read_array(path: Path) -> UInt8:
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise ArtifactError(f"'{path}' cannot be read as a numpy array: {error}.") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        raise ArtifactError(f"'{path}' does not hold one array of real numbers.")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3) or array.size == 0:
         raise ArtifactError(f"'{path}' has shape {array.shape}, expected (H, W) or (H, W, 3).")
     if array.dtype == np.uint8 and array.max() > 1:

@@ -86,7 +86,7 @@ class Size:
     def parse(cls, text: str) -> Size:
         """Read 'HEIGHTxWIDTH', or one number for a square."""
         parts = text.lower().split("x")
-        if len(parts) > 2 or not all(part.strip().isdigit() for part in parts):
+        if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
             raise SpecError(f"'{text}' is no size. Give HEIGHTxWIDTH in pixels, e.g. 1080x1920.")
         return cls(int(parts[0]), int(parts[-1]))
 

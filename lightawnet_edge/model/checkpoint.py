@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lightawnet_edge.bundle import replace_file, sha256_of
 from lightawnet_edge.errors import ArtifactError
-from lightawnet_edge.model.network import LightAWNet
+from lightawnet_edge.model.network import LightAWNet, check_channels
 from lightawnet_edge.specs import Normalization, Size, check_network_size
 
 SCHEMA = 1  # 1: first version. Say here what every later number changed.
@@ -53,6 +53,7 @@ class CheckpointMeta:
     """Name to value, on the validation set named by `training_data`."""
 
     def __post_init__(self) -> None:
+        check_channels(self.in_channels)
         check_network_size(self.size)
 
     def to_json(self) -> dict[str, Any]:
@@ -102,8 +103,14 @@ def read_metadata(path: Path) -> CheckpointMeta:
             "Train with 'lightawnet-edge train' or convert with 'lightawnet-edge import-checkpoint'."
         )
     try:
-        return CheckpointMeta.from_json(json.loads(text))
-    except (KeyError, TypeError, ValueError) as error:
+        data = json.loads(text)
+        if data["schema"] != SCHEMA:
+            raise ArtifactError(
+                f"Checkpoint '{path}' has schema {data['schema']!r}, this version reads {SCHEMA}. "
+                "Use the version of lightawnet-edge that wrote it."
+            )
+        return CheckpointMeta.from_json(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(f"Checkpoint '{path}' has unreadable metadata: {error!r}.") from error
 
 
@@ -118,7 +125,7 @@ def load_checkpoint(path: str | Path) -> LightAWNet:
     with _opened(file_path) as file:
         state = {name: file.get_tensor(name) for name in file.keys()}
     model = LightAWNet(in_channels=meta.in_channels)
-    _check_fit(state, model, f"Checkpoint '{file_path}'")
+    _check_fit(state, model.state_dict(), f"Checkpoint '{file_path}'")
     model.load_state_dict(state)
     return model.eval()
 
@@ -153,15 +160,28 @@ def find_by_sha256(sha256: str) -> Path | None:
 
 def our_name(theirs: str) -> str:
     """Translate a tensor name of the authors' release; unknown names come back unchanged."""
-    block, _, rest = theirs.partition(".")
-    if block not in _BLOCKS:
-        return theirs
-    parts = _OUT_PARTS if block == "output" else _PARTS
+    return _translate(theirs, _BLOCKS, _OUT_PARTS if theirs.startswith("output.") else _PARTS)
+
+
+def author_name(ours: str) -> str:
+    """Inverse of `our_name`."""
+    parts = _OUT_PARTS if ours.startswith("out.") else _PARTS
+    return _translate(ours, _inverse(_BLOCKS), _inverse(parts))
+
+
+def _inverse(names: Mapping[str, str]) -> dict[str, str]:
+    return {value: key for key, value in names.items()}
+
+
+def _translate(name: str, blocks: Mapping[str, str], parts: Mapping[str, str]) -> str:
+    block, _, rest = name.partition(".")
+    if block not in blocks:
+        return name
     for part in sorted(parts, key=len, reverse=True):
         if rest == part or rest.startswith(f"{part}."):
             rest = parts[part] + rest[len(part) :]
             break
-    return f"{_BLOCKS[block]}.{rest}"
+    return f"{blocks[block]}.{rest}"
 
 
 def import_author_checkpoint(path: Path) -> tuple[LightAWNet, int]:
@@ -182,7 +202,11 @@ def import_author_checkpoint(path: Path) -> tuple[LightAWNet, int]:
             f"'{path}' cannot be read as tensors and plain values alone ({reason}). Only pickles of "
             'the form {"state": state_dict, "epoch": int} are taken; code in a pickle is never run.'
         ) from error
-    if not isinstance(data, dict) or not isinstance(data.get("state"), Mapping):
+    if (
+        not isinstance(data, dict)
+        or not isinstance(data.get("state"), Mapping)
+        or not isinstance(data.get("epoch"), int)
+    ):
         raise ArtifactError(
             f"'{path}' is not in the authors' format: expected a dict with 'state' and 'epoch', "
             f"found {_describe(data)}."
@@ -193,27 +217,40 @@ def import_author_checkpoint(path: Path) -> tuple[LightAWNet, int]:
     if channels not in (1, 3):
         raise ArtifactError(f"'{path}': tensor 'layer1.dwconv.weight' has {channels} channels, not 1 or 3.")
     model = LightAWNet(in_channels=channels)
-    _check_fit(state, model, f"'{path}'", rename=our_name)
+    expected = {author_name(name): tensor for name, tensor in model.state_dict().items()}
+    _check_fit(state, expected, f"'{path}'")
     model.load_state_dict({our_name(name): tensor for name, tensor in state.items()})
-    return model.eval(), int(data.get("epoch", -1))
+    return model.eval(), data["epoch"]
 
 
-def _check_fit(
-    state: Mapping[str, Any], model: LightAWNet, what: str, rename: Any = lambda name: name
-) -> None:
+def convert_author_checkpoint(path: Path, out: Path, size: Size) -> CheckpointMeta:
+    """Write an authors' checkpoint as one of ours; their recipe scales each image by its own range.
+
+    Raises:
+        ArtifactError: As for `import_author_checkpoint`.
+    """
+    model, epoch = import_author_checkpoint(path)
+    meta = CheckpointMeta(
+        in_channels=model.in_channels,
+        size=size,
+        normalization=Normalization(method="minmax"),
+        training_data=f"unknown; imported from an authors' checkpoint of epoch {epoch}",
+    )
+    save_checkpoint(out, model.state_dict(), meta)
+    return meta
+
+
+def _check_fit(state: Mapping[str, Any], expected: Mapping[str, Tensor], what: str) -> None:
     """Name the first tensor that is missing, unexpected or misshapen."""
-    expected = model.state_dict()
-    theirs = {rename(name): name for name in state}
     for name in expected:
-        if name not in theirs:
+        if name not in state:
             raise ArtifactError(f"{what}: tensor '{name}' is missing.")
-    for name, original in theirs.items():
+    for name, found in state.items():
         if name not in expected:
-            raise ArtifactError(f"{what}: tensor '{original}' is unexpected.")
-        found = state[original]
+            raise ArtifactError(f"{what}: tensor '{name}' is unexpected.")
         if not isinstance(found, Tensor) or found.shape != expected[name].shape:
             raise ArtifactError(
-                f"{what}: tensor '{original}' has shape {_describe(found)}, "
+                f"{what}: tensor '{name}' has shape {_describe(found)}, "
                 f"expected {tuple(expected[name].shape)}."
             )
 

@@ -117,6 +117,12 @@ class NonLocalAttention(nn.Module):
         return self.gamma * (value @ attention.transpose(1, 2)).reshape(x.shape) + x
 
 
+def check_channels(in_channels: int) -> None:
+    """Refuse a number of input channels that LightAWNet does not take."""
+    if in_channels not in (1, 3):
+        raise SpecError(f"in_channels={in_channels}: LightAWNet takes 1 (gray) or 3 (colour).")
+
+
 def resize_aligned(x: Tensor, like: Tensor) -> Tensor:
     """Resize `x` to the height and width of `like`; corner pixels keep their values."""
     return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=True)
@@ -128,8 +134,7 @@ class LightAWNet(nn.Module):
     def __init__(self, in_channels: int = 3, out_channels: int = 1) -> None:
         """`in_channels` is 3 for colour, 1 for gray; one output channel per structure."""
         super().__init__()
-        if in_channels not in (1, 3):
-            raise SpecError(f"in_channels={in_channels}: LightAWNet takes 1 (gray) or 3 (colour).")
+        check_channels(in_channels)
         if out_channels < 1:
             raise SpecError(f"out_channels={out_channels} must be at least 1.")
         self.in_channels = in_channels

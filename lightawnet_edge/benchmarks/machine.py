@@ -1,0 +1,171 @@
+"""What a latency was measured on: hardware, software, and the state they were in.
+
+Everything is read from files of the system; what cannot be read is None, never guessed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_CPUS = Path("/sys/devices/system/cpu")
+_FLAGS = (
+    "avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8",
+    "amx_bf16", "asimd", "asimddp", "i8mm", "bf16", "sve",
+)  # fmt: skip
+"""Instruction sets that decide how fast a convolution runs, as Linux spells them."""
+_PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "openvino", "nncf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What does not change while a benchmark runs."""
+
+    cpu: str
+    isa: tuple[str, ...]
+    """Those of the instruction sets that matter here which the CPU has."""
+    cores: int
+    """Physical cores that this process may use."""
+    cpus: int
+    """Logical CPUs that this process may use."""
+    memory_bytes: int | None
+    system: str
+    virtual: bool | None
+    """Whether a hypervisor stands between the system and the CPU."""
+    governor: str | None
+    versions: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "isa": list(self.isa), "versions": dict(self.versions)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Machine:
+        """Inverse of `to_json`."""
+        return cls(**{**data, "isa": tuple(data["isa"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineState:
+    """What may change while a benchmark runs."""
+
+    load_1min: float | None
+    """Average number of running threads in the last minute."""
+    frequency_hz: float | None
+    """Mean over the CPUs."""
+    throttled: int | None
+    """Times that any core was slowed down for its heat, since the system started."""
+    temperature_c: float | None
+    """Of the hottest sensor, in degrees Celsius."""
+
+
+def read_machine() -> Machine:
+    """Describe this machine; no host name, no path, no serial number."""
+    info = _cpuinfo()
+    flags = set(info.get("flags", info.get("Features", "")).split())
+    return Machine(
+        cpu=info.get("model name") or platform.processor() or platform.machine(),
+        isa=tuple(flag for flag in _FLAGS if flag in flags),
+        cores=physical_cores(),
+        cpus=len(_allowed_cpus()),
+        memory_bytes=_memory_bytes(),
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        virtual="hypervisor" in flags if flags else None,
+        governor=_read(_CPUS / "cpu0/cpufreq/scaling_governor"),
+        versions=_versions(),
+    )
+
+
+def machine_summary() -> dict[str, Any]:
+    """Describe this machine in a few plain values, for a manifest."""
+    machine = read_machine()
+    return {
+        "cpu": machine.cpu,
+        "isa": list(machine.isa),
+        "cores": machine.cores,
+        "system": machine.system,
+    }
+
+
+def read_state() -> MachineState:
+    """Read load, clock and heat now."""
+    frequencies = _numbers(_CPUS, "cpu[0-9]*/cpufreq/scaling_cur_freq")
+    throttles = _numbers(_CPUS, "cpu[0-9]*/thermal_throttle/core_throttle_count")
+    temperatures = _numbers(Path("/sys/class/thermal"), "thermal_zone*/temp")
+    load = _read(Path("/proc/loadavg"))
+    return MachineState(
+        load_1min=float(load.split()[0]) if load else None,
+        frequency_hz=1000 * sum(frequencies) / len(frequencies) if frequencies else None,
+        throttled=int(sum(throttles)) if throttles else None,
+        temperature_c=max(temperatures) / 1000 if temperatures else None,
+    )
+
+
+def busy_seconds() -> float | None:
+    """CPU time of all programs on all CPUs since the system started; a hypervisor's share included."""
+    text = _read(Path("/proc/stat"))
+    if text is None:
+        return None
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, text.split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def physical_cores() -> int:
+    """Physical cores that this process may use, at least 1.
+
+    A convolution gains nothing from the second thread of a core; a container's CPU quota counts, too.
+    """
+    cpus = _allowed_cpus()
+    siblings = {_read(_CPUS / f"cpu{cpu}/topology/thread_siblings_list") or cpu for cpu in cpus}
+    quota, _, period = (_read(Path("/sys/fs/cgroup/cpu.max")) or "max").partition(" ")
+    limit = int(quota) // int(period) if quota.isdigit() and period.isdigit() else len(siblings)
+    return max(1, min(len(siblings), limit))
+
+
+def _allowed_cpus() -> set[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
+
+
+def _cpuinfo() -> dict[str, str]:
+    """The first CPU's fields."""
+    first = (_read(Path("/proc/cpuinfo")) or "").split("\n\n")[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _memory_bytes() -> int | None:
+    names = ("SC_PHYS_PAGES", "SC_PAGE_SIZE")
+    if not all(name in getattr(os, "sysconf_names", {}) for name in names):
+        return None
+    pages, size = map(os.sysconf, names)
+    return pages * size
+
+
+def _versions() -> dict[str, str]:
+    """Versions of Python and the toolchains that are installed; none of them is imported."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _numbers(folder: Path, pattern: str) -> list[float]:
+    texts = (_read(path) for path in sorted(folder.glob(pattern)))
+    return [float(text) for text in texts if text]
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None

@@ -1,0 +1,156 @@
+"""What a benchmark measures, and how: the bundles, and the baselines that they are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lightawnet_edge.benchmarks.records import PYTORCH
+from lightawnet_edge.bundle import MANIFEST, Bundle, Contract
+from lightawnet_edge.errors import SpecError
+from lightawnet_edge.specs import Precision, Routing
+
+BASELINE = "pytorch-eager"
+_NONE = "Make one: lightawnet-edge export --target openvino --int8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchSpec:
+    """How to measure, and on which frames."""
+
+    data: Path | None = None
+    """Folder with `images` and `masks`; None takes the evaluation half of the packaged samples."""
+    split: Path | None = None
+    """File with the names of the frames to use, one a line."""
+    limit: int | None = None
+    """Use at most this many frames."""
+    baseline: bool = True
+    """Whether to measure the FP32 network in PyTorch, and what each engine loses against it."""
+    checkpoint: Path | None = None
+    """Weights of the baseline; None finds them among the packaged ones."""
+    calls: int = 200
+    """Timed calls of each engine, unless its time is up before."""
+    seconds: float = 20.0
+    """Longest time for the timed calls of each engine."""
+    rounds: int = 10
+    """Turns that each engine takes."""
+    warmup: int = 10
+    """Untimed calls of each engine before the first round."""
+    threads: int | None = None
+    """CPU threads of every engine; None takes the physical cores."""
+    deadline_s: float = 1 / 30
+    """Time of one frame, for orientation: 33.3 ms at 30 frames per second."""
+    timeout_s: float = 300.0
+    """An engine that gives no answer for this long has failed."""
+
+    def __post_init__(self) -> None:
+        for name in ("calls", "seconds", "rounds", "deadline_s", "timeout_s"):
+            if not getattr(self, name) > 0:
+                raise SpecError(f"{name}={getattr(self, name)} must be greater than 0.")
+        for name in ("limit", "threads"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise SpecError(f"{name}={value} must be at least 1.")
+        if self.warmup < 0:
+            raise SpecError(f"warmup={self.warmup} must not be negative.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """An engine to measure: how to open it, and what its record will say of it."""
+
+    name: str
+    target: str
+    precision: str
+    routing: str
+    contract: Contract
+    engine_bytes: int | None
+    """Of the files that are needed to run it; None for a baseline."""
+    executed: Mapping[str, float]
+    baseline: str | None
+    """Name of the plan that it is compared with; its own for a baseline."""
+    engine: Mapping[str, Any]
+    """Argument of the worker's `load`."""
+
+
+def find_bundles(folder: Path) -> list[Path]:
+    """Every bundle in a folder, in the order of their names.
+
+    Raises:
+        SpecError: There is none; says which command makes one.
+    """
+    found = sorted(manifest.parent for manifest in folder.glob(f"*/{MANIFEST}"))
+    visible = [path for path in found if not path.name.startswith(".")]  # exports begin hidden
+    if not visible:
+        raise SpecError(f"No bundle in '{folder}'. {_NONE}")
+    return visible
+
+
+def make_plans(bundles: Sequence[Bundle], spec: BenchSpec) -> list[Plan]:
+    """One plan for each bundle, after one for each baseline that they need.
+
+    Bundles share a baseline when they come from one checkpoint and take the same frames.
+
+    Raises:
+        SpecError: There is no bundle.
+    """
+    if not bundles:
+        raise SpecError(f"No bundle to measure. {_NONE}")
+    firsts: dict[tuple[str, Contract], Bundle] = {}
+    for bundle in bundles if spec.baseline else ():
+        firsts.setdefault(_twin(bundle), bundle)
+    names = {
+        twin: BASELINE if len(firsts) == 1 else f"{BASELINE}-{number}"
+        for number, twin in enumerate(firsts, 1)
+    }
+    given = [bundle.manifest.name for bundle in bundles]
+    return [_baseline_plan(name, firsts[twin], spec.checkpoint) for twin, name in names.items()] + [
+        _bundle_plan(
+            bundle,
+            str(bundle.path) if given.count(bundle.manifest.name) > 1 else bundle.manifest.name,
+            names.get(_twin(bundle)),
+        )
+        for bundle in bundles
+    ]
+
+
+def _twin(bundle: Bundle) -> tuple[str, Contract]:
+    """What bundles have in common that share a baseline."""
+    return bundle.manifest.checkpoint.sha256, replace(bundle.manifest.contract, probability=False)
+
+
+def _baseline_plan(name: str, bundle: Bundle, checkpoint: Path | None) -> Plan:
+    contract = bundle.manifest.contract
+    return Plan(
+        name=name,
+        target=PYTORCH,
+        precision=str(Precision.FP32),
+        routing=str(Routing.DYNAMIC),
+        contract=contract,
+        engine_bytes=None,
+        executed={str(precision): float(precision is Precision.FP32) for precision in Precision},
+        baseline=name,
+        engine={
+            "contract": contract.to_json(),
+            "checkpoint": checkpoint and str(checkpoint),
+            "sha256": bundle.manifest.checkpoint.sha256,
+        },
+    )
+
+
+def _bundle_plan(bundle: Bundle, name: str, baseline: str | None) -> Plan:
+    manifest = bundle.manifest
+    unused = {manifest.device_graph} - {manifest.engine}
+    needed = (bundle.path / file for file in manifest.files if file not in unused)
+    return Plan(
+        name=name,
+        target=str(manifest.target),
+        precision=str(manifest.precision),
+        routing=str(manifest.routing),
+        contract=manifest.contract,
+        engine_bytes=sum(file.stat().st_size for file in needed),
+        executed=manifest.executed,
+        baseline=baseline,
+        engine={"bundle": str(bundle.path)},
+    )

@@ -1,0 +1,87 @@
+"""Measure bundles side by side, and the FP32 network that they were made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from lightawnet_edge import __version__
+from lightawnet_edge.benchmarks.accuracy import find_pairs
+from lightawnet_edge.benchmarks.machine import read_machine, read_state
+from lightawnet_edge.benchmarks.plan import BenchSpec, find_bundles, make_plans
+from lightawnet_edge.benchmarks.process import COMMAND
+from lightawnet_edge.benchmarks.records import BenchResult, Failure
+from lightawnet_edge.benchmarks.session import Observer, Session, Step
+from lightawnet_edge.bundle import Bundle
+from lightawnet_edge.samples import EVALUATION
+
+__all__ = ["BenchSpec", "Step", "bench", "find_bundles"]
+
+
+def bench(
+    bundles: Sequence[Path],
+    spec: BenchSpec,
+    *,
+    observer: Observer | None = None,
+    command: Sequence[str] = COMMAND,
+) -> BenchResult:
+    """Measure latency and accuracy of bundles, and of the FP32 network in eager PyTorch.
+
+    An engine that cannot run here, or whose process dies, becomes a failure of the result; the others
+    are measured.
+
+    Args:
+        bundles: Folders of bundles.
+        spec: How to measure, and on which frames.
+        observer: Told of each step.
+        command: Starts a worker process.
+
+    Raises:
+        ArtifactError: A bundle, the data or a checkpoint is missing, broken or changed.
+        SpecError: There is no bundle or no frame, or the checkpoint is not that of a bundle.
+        EdgeError: No bundle could be measured; the reason of the first.
+    """
+    opened = [Bundle.open(path) for path in dict.fromkeys(bundles)]
+    for bundle in opened:
+        bundle.verify()
+    plans = make_plans(opened, spec)
+    pairs = find_pairs(spec.data or EVALUATION, spec.split, spec.limit)
+    with ExitStack() as stack:
+        session = Session(spec, pairs, observer or (lambda _: None), stack)
+        session.start(plans, command)
+        before = read_state()
+        session.time()
+        after = read_state()
+        session.score()
+        records = session.records()
+        pictures = session.pictures(records)
+    return BenchResult(
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        version=__version__,
+        settings=_settings(spec, session.threads),
+        machine=read_machine(),
+        before=before,
+        after=after,
+        records=records,
+        failures=tuple(
+            Failure(bundle=name, reason=str(error), exit_code=error.exit_code)
+            for name, error in session.errors.items()
+        ),
+        skipped=session.skipped,
+        pictures=pictures,
+    )
+
+
+def _settings(spec: BenchSpec, threads: int) -> dict[str, Any]:
+    """The spec as plain values; names in place of paths."""
+    return {
+        **asdict(spec),
+        "data": spec.data.resolve().name if spec.data else "packaged samples, evaluation half",
+        "split": spec.split and spec.split.name,
+        "checkpoint": spec.checkpoint and spec.checkpoint.name,
+        "threads": threads,
+    }

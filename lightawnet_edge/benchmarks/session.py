@@ -1,0 +1,262 @@
+"""The engines of one benchmark at work: each in its own process, rounds interleaved."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightawnet_edge.benchmarks.accuracy import Pair, at_size, frame_scores, spaced
+from lightawnet_edge.benchmarks.machine import busy_seconds, physical_cores
+from lightawnet_edge.benchmarks.pictures import make_picture
+from lightawnet_edge.benchmarks.plan import BenchSpec, Plan
+from lightawnet_edge.benchmarks.process import WorkerProcess
+from lightawnet_edge.benchmarks.records import Picture, Record, Timing
+from lightawnet_edge.errors import ArtifactError, EdgeError, SpecError
+from lightawnet_edge.frames import UInt8, fit
+from lightawnet_edge.metrics import SegmentationScore, score_mask
+from lightawnet_edge.specs import ColorOrder, Size
+
+_FRAMES = 8
+"""Frames that are timed, in turn: no engine lives off one frame in the cache."""
+_WARMUP = 3
+"""Untimed calls before each round: the other engines have just had the caches."""
+_SETTLE_S = 0.05
+"""Pause before each round. Threads that wait by spinning give up within this time: OpenMP's after
+about a millisecond, those of the other runtimes sooner."""
+
+Input = tuple[Size, ColorOrder]
+Mask = NDArray[np.bool_]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Progress: `done` of `total` in a stage."""
+
+    stage: str
+    done: int
+    total: int
+
+
+Observer = Callable[[Step], None]
+
+
+@dataclass(slots=True)
+class _Engine:
+    """A plan at work, and what it has given so far."""
+
+    plan: Plan
+    process: WorkerProcess
+    load_s: float = 0.0
+    first_s: float = 0.0
+    rounds_s: list[tuple[float, ...]] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
+    peak_memory_bytes: int | None = None
+    scores: dict[str, SegmentationScore] = field(default_factory=dict)
+
+
+class Session:
+    """Takes engines through the stages of a benchmark; one that fails leaves, the others go on."""
+
+    def __init__(
+        self, spec: BenchSpec, pairs: Sequence[Pair], observer: Observer, stack: ExitStack
+    ) -> None:
+        """`stack` holds the worker processes and the files that they share with this one."""
+        self.threads = spec.threads or physical_cores()
+        self.errors: dict[str, EdgeError] = {}
+        self.skipped: dict[str, str] = {}
+        self._spec = spec
+        self._pairs = pairs
+        self._observer = observer
+        self._stack = stack
+        self._scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        self._engines: list[_Engine] = []
+
+    def start(self, plans: Sequence[Plan], command: Sequence[str]) -> None:
+        """Start the engines one after the other: no cold start shares the cores with another."""
+        files = self._latency_files({_input(plan) for plan in plans})
+        for plan in self._steps("load", plans):
+            process = WorkerProcess(
+                plan.name, threads=self.threads, timeout_s=self._spec.timeout_s, command=command
+            )
+            engine = _Engine(plan, self._stack.enter_context(process))
+            self._engines.append(engine)
+            if self._ask(engine, "memory") is None:  # waits until Python itself is up
+                continue
+            answer = self._ask(
+                engine, "load", engine=dict(plan.engine), threads=self.threads,
+                frames=str(files[_input(plan)]),
+            )  # fmt: skip
+            if answer is not None:
+                engine.load_s, engine.first_s = answer["load_s"], answer["first_s"]
+
+    def time(self) -> None:
+        """Time the engines in turn, A B C, C B A, ...: a steady drift weighs on all alike."""
+        for engine in list(self._engines):
+            self._ask(
+                engine, "round", calls=1, seconds=self._spec.seconds, warmup=self._spec.warmup
+            )
+        for turn in self._steps("latency", range(self._spec.rounds)):
+            for engine in self._engines[:: -1 if turn % 2 else 1]:
+                self._round(engine)
+        for engine in list(self._engines):
+            if (answer := self._ask(engine, "memory")) is not None:
+                engine.peak_memory_bytes = answer["peak_bytes"]
+
+    def score(self) -> None:
+        """Send every frame through every engine; a broken frame is left out for all.
+
+        Raises:
+            ArtifactError: No frame can be read; names the first.
+        """
+        for pair in self._steps("accuracy", self._pairs):
+            try:
+                for engine, mask, truth in self._segmented(pair):
+                    engine.scores[pair.name] = score_mask(mask, truth)
+            except ArtifactError as error:
+                self.skipped[pair.name] = str(error)
+
+    def records(self) -> tuple[Record, ...]:
+        """What the engines that are left have given.
+
+        Raises:
+            EdgeError: No bundle is left; the reason of the first that failed.
+        """
+        scores = {engine.plan.name: engine.scores for engine in self._engines}
+        found = tuple(_record(engine, scores.get(engine.plan.baseline or "")) for engine in self._engines)
+        if all(record.is_baseline for record in found):
+            raise next(iter(self.errors.values()))
+        return found
+
+    def pictures(self, records: Sequence[Record]) -> tuple[Picture, ...]:
+        """Segment the frames that a report shows once more, and trace their masks."""
+        names = {score.frame for record in records for score in record.worst()}
+        pairs = [pair for pair in self._pairs if pair.name in names]
+        return tuple(self._picture(pair) for pair in self._steps("pictures", pairs))
+
+    def _picture(self, pair: Pair) -> Picture:
+        frame, truth = pair.read(ColorOrder.RGB)
+        masks = {engine.plan.name: mask for engine, mask, _ in self._segmented(pair)}
+        return make_picture(pair.name, frame, truth, masks)
+
+    def _latency_files(self, inputs: Collection[Input]) -> dict[Input, Path]:
+        """Write a few frames for each kind of input.
+
+        Raises:
+            ArtifactError: None of them can be read; names the first.
+        """
+        readable = []
+        for index in spaced(len(self._pairs), _FRAMES):
+            pair = self._pairs[index]
+            try:
+                pair.read(ColorOrder.RGB)
+            except ArtifactError as error:
+                self.skipped[pair.name] = str(error)
+            else:
+                readable.append(pair)
+        if not readable:
+            raise ArtifactError(f"No frame can be read: {next(iter(self.skipped.values()))}.")
+        files = {}
+        for size, color in inputs:
+            files[size, color] = self._scratch / f"{size}-{color}.npy"
+            np.save(files[size, color], [fit(pair.read(color)[0], size) for pair in readable])
+        return files
+
+    def _round(self, engine: _Engine) -> None:
+        """Time one round, and see how busy others kept the CPUs meanwhile."""
+        spec = self._spec
+        time.sleep(_SETTLE_S)
+        busy_s, own_s, start = busy_seconds(), time.process_time(), time.perf_counter()
+        answer = self._ask(
+            engine, "round", calls=math.ceil(spec.calls / spec.rounds),
+            seconds=spec.seconds / spec.rounds, warmup=_WARMUP,
+        )  # fmt: skip
+        if answer is None:
+            return
+        engine.rounds_s.append(tuple(answer["samples_s"]))
+        if busy_s is not None and (busy_now_s := busy_seconds()) is not None:
+            own_s = time.process_time() - own_s + answer["cpu_s"]
+            others_s = busy_now_s - busy_s - own_s
+            engine.others.append(others_s / (time.perf_counter() - start))
+
+    def _segmented(self, pair: Pair) -> list[tuple[_Engine, Mask, Mask]]:
+        """Mask of every engine that is left, and the truth at its size.
+
+        Raises:
+            ArtifactError: The frame or its mask cannot be read.
+        """
+        found = []
+        for size, color in {_input(engine.plan) for engine in self._engines}:
+            frame, truth = at_size(*pair.read(color), size)
+            np.save(self._scratch / "frame.npy", frame)
+            for engine in [one for one in self._engines if _input(one.plan) == (size, color)]:
+                if (mask := self._mask(engine)) is not None:
+                    found.append((engine, mask, truth))
+        return found
+
+    def _mask(self, engine: _Engine) -> Mask | None:
+        frame, mask = self._scratch / "frame.npy", self._scratch / "mask.npy"
+        if self._ask(engine, "segment", frame=str(frame), mask=str(mask)) is None:
+            return None
+        values: UInt8 = np.load(mask)
+        return values > 0
+
+    def _ask(self, engine: _Engine, do: str, **arguments: Any) -> dict[str, Any] | None:
+        """Ask an engine; where it fails, note the error, let the engine go and return None.
+
+        Raises:
+            ArtifactError, SpecError: The user can mend it, and should before anything is measured.
+        """
+        try:
+            return engine.process.ask(do, **arguments)
+        except (ArtifactError, SpecError):
+            raise
+        except EdgeError as error:
+            engine.process.close()
+            self._engines.remove(engine)
+            self.errors[engine.plan.name] = error
+            return None
+
+    def _steps(self, stage: str, items: Collection[_T]) -> Iterator[_T]:
+        """Yield items, and tell the observer how far it is."""
+        for done, item in enumerate(items):
+            self._observer(Step(stage, done, len(items)))
+            yield item
+        self._observer(Step(stage, len(items), len(items)))
+
+
+def _input(plan: Plan) -> Input:
+    """Engines with an equal one take the same frames."""
+    return plan.contract.frame, plan.contract.color
+
+
+def _record(engine: _Engine, baseline: dict[str, SegmentationScore] | None) -> Record:
+    plan = engine.plan
+    return Record(
+        bundle=plan.name,
+        target=plan.target,
+        precision=plan.precision,
+        routing=plan.routing,
+        frame=str(plan.contract.frame),
+        network=str(plan.contract.network),
+        engine_bytes=plan.engine_bytes,
+        executed=plan.executed,
+        baseline=None if baseline is None else plan.baseline,
+        timing=Timing(
+            load_s=engine.load_s,
+            first_s=engine.first_s,
+            rounds_s=tuple(engine.rounds_s),
+            others=tuple(engine.others),
+            peak_memory_bytes=engine.peak_memory_bytes,
+        ),
+        scores=frame_scores(engine.scores, baseline),
+    )

@@ -1,0 +1,152 @@
+"""From raw samples to numbers and doubts: arrays in, values out; no clock, file or device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lightawnet_edge.errors import SpecError
+
+MIN_CALLS = 200
+"""A 99th percentile rests on the slowest hundredth: of 200 calls these are two."""
+MAX_SPREAD = 0.05
+"""Median absolute deviation, as a share of p50. An engine that has its cores to itself stays within
+2 % (measured on a two-core virtual machine); beyond this, calls were disturbed."""
+MAX_DRIFT = 0.05
+"""Change of p50 from the first to the last third of the rounds, as a share."""
+MAX_TAIL = 2.0
+"""p99 over p50: computing has no branch that doubles its time, being interrupted has."""
+MAX_OTHERS = 0.1
+"""CPUs that others kept busy while an engine was timed: a quiet system needs a few hundredths."""
+MIN_FRAMES = 30
+"""A bootstrap interval is too narrow for few frames: for skewed differences, of which most frames
+show little and a few show much, a nominal 95 % covers 87 % at 15 frames and 91 % at 30 (simulated)."""
+
+_RESAMPLES = 10_000
+_BLOCK = 1_000_000
+"""Indices drawn at once: bounds memory to 8 MB, whatever the number of frames."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Summary of the kept calls of one engine; every time is seconds per call."""
+
+    n: int
+    min_s: float
+    mean_s: float
+    p50_s: float
+    p90_s: float
+    p99_s: float
+    mad_s: float
+    """Median absolute deviation from p50: the spread, deaf to outliers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean with its 95 % confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the sign of the mean is more than chance."""
+        return self.low > 0 or self.high < 0
+
+
+def summarize(samples_s: ArrayLike) -> Latency:
+    """Summarize seconds per call; percentiles interpolate linearly between samples.
+
+    Raises:
+        SpecError: There is no sample.
+    """
+    samples = np.asarray(samples_s, dtype=np.float64)
+    if samples.size == 0:
+        raise SpecError("No call was timed. Allow at least one call.")
+    p50, p90, p99 = np.percentile(samples, (50, 90, 99))
+    return Latency(
+        n=samples.size,
+        min_s=float(samples.min()),
+        mean_s=float(samples.mean()),
+        p50_s=float(p50),
+        p90_s=float(p90),
+        p99_s=float(p99),
+        mad_s=float(np.median(np.abs(samples - p50))),
+    )
+
+
+def latency_doubts(rounds_s: Sequence[Sequence[float]], others: Sequence[float]) -> list[str]:
+    """List the reasons not to trust a latency, in words; empty when there are none.
+
+    Args:
+        rounds_s: Seconds per call, by round, in the order in which they were measured.
+        others: For each round that it could be read for, how many CPUs others kept busy.
+    """
+    latency = summarize([sample for samples in rounds_s for sample in samples])
+    found = []
+    if latency.n < MIN_CALLS:
+        found.append(
+            f"{latency.n} calls are few for a p99, measure at least {MIN_CALLS} (allow more seconds)"
+        )
+    if (spread := latency.mad_s / latency.p50_s) > MAX_SPREAD:
+        found.append(f"wide spread: half of the calls are more than {spread:.0%} off p50")
+    if (tail := latency.p99_s / latency.p50_s) > MAX_TAIL:
+        found.append(f"long tail: p99 is {tail:.1f} times p50, calls were interrupted")
+    change = drift(rounds_s)
+    if change > MAX_DRIFT:
+        found.append(f"slowed down by {change:.0%} from first to last rounds: throttling, or load")
+    elif change < -MAX_DRIFT:
+        found.append(f"sped up by {-change:.0%} from first to last rounds: warm up for longer")
+    if others and (cpus := float(np.mean(others))) > MAX_OTHERS:
+        found.append(f"other programs kept {cpus:.1f} CPUs busy meanwhile")
+    return found
+
+
+def drift(rounds_s: Sequence[Sequence[float]]) -> float:
+    """Relative change of the median call from the first third of the rounds to the last third.
+
+    Zero for fewer than three rounds.
+    """
+    third = len(rounds_s) // 3
+    if third == 0:
+        return 0.0
+    first, last = (
+        float(np.median(np.concatenate([np.asarray(samples) for samples in part])))
+        for part in (rounds_s[:third], rounds_s[-third:])
+    )
+    return last / first - 1
+
+
+def mean_interval(differences: ArrayLike, seed: int = 0) -> Interval:
+    """Mean of paired differences with a 95 % percentile-bootstrap interval.
+
+    Args:
+        differences: One value per pair, shape (n,), n at least 1.
+        seed: Of the resampling; equal inputs give equal intervals.
+
+    Raises:
+        SpecError: There is no pair.
+
+    References:
+        Efron and Tibshirani 1993, "An Introduction to the Bootstrap", §13.3.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    if values.size == 0:
+        raise SpecError("No pair to compare. Give at least one frame.")
+    low, high = np.percentile(_bootstrap_means(values, np.random.default_rng(seed)), (2.5, 97.5))
+    return Interval(float(values.mean()), float(low), float(high))
+
+
+def _bootstrap_means(
+    values: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Means of `_RESAMPLES` samples of the same size, drawn with replacement."""
+    rows = max(1, _BLOCK // values.size)
+    counts = [min(rows, _RESAMPLES - done) for done in range(0, _RESAMPLES, rows)]
+    return np.concatenate(
+        [values[rng.integers(values.size, size=(count, values.size))].mean(axis=1) for count in counts]
+    )

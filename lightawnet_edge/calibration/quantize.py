@@ -1,0 +1,133 @@
+"""INT8 in the representation of each target: a device graph and real frames in, a Q/DQ model out.
+
+OpenVINO is quantized as an OpenVINO model by NNCF, ONNX Runtime as an ONNX graph by its own tool: the
+detour of NNCF over ONNX gives other results in OpenVINO on the same frames.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
+from lightawnet_edge.frames import UInt8
+from lightawnet_edge.specs import Target
+
+Frames = Callable[[], Iterable[UInt8]]
+"""Starts over with each call: quantizers read the frames more than once."""
+
+FLOAT_NODES = (r"/preprocess/.*", r"/network/attention/(MatMul|Softmax).*", r"out")
+"""Patterns of nodes that stay in float: preprocessing, whose range is the camera's; the softmax
+attention; and the last convolution, whose logits are compared with the threshold."""
+
+_INPUT = "frame"
+
+
+def quantize(device_graph: Path, folder: Path, target: Target, frames: Frames) -> Path:
+    """Quantize a device graph with static routing to INT8, and return the model file in `folder`.
+
+    Weights are symmetric per channel. Activation ranges come from `frames`, uint8 (H, W, 3) or (H, W).
+
+    Raises:
+        BackendUnavailableError: The quantizer of `target` is not installed.
+        ArtifactError: The quantizer refuses the graph.
+    """
+    quantizers = {Target.OPENVINO: _with_nncf, Target.ONNX: _with_onnxruntime}
+    with _quiet():
+        return quantizers[target](device_graph, folder, frames)
+
+
+def _with_nncf(device_graph: Path, folder: Path, frames: Frames) -> Path:
+    try:
+        import nncf
+        import openvino
+    except ImportError as error:
+        raise BackendUnavailableError(
+            "openvino int8", f"{error}. Install it: pip install 'lightawnet-edge[openvino,export]'"
+        ) from error
+    nncf.set_log_level(logging.ERROR)
+    model = openvino.Core().read_model(device_graph)
+    count = sum(1 for _ in frames())
+    try:
+        quantized = nncf.quantize(
+            model,
+            nncf.Dataset(_Again(frames)),
+            subset_size=count,
+            preset=nncf.QuantizationPreset.MIXED,  # LeakyReLU leaves negative values: asymmetric
+            fast_bias_correction=True,
+            ignored_scope=nncf.IgnoredScope(patterns=list(FLOAT_NODES), validate=False),
+        )
+    except (RuntimeError, nncf.ValidationError, nncf.InternalError) as error:
+        raise ArtifactError(f"NNCF {nncf.__version__} cannot quantize the graph: {error}") from error
+    file = folder / "quantized.xml"
+    openvino.save_model(quantized, file, compress_to_fp16=False)
+    return file
+
+
+def _with_onnxruntime(device_graph: Path, folder: Path, frames: Frames) -> Path:
+    import onnx
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    names = [node.name for node in onnx.load(device_graph, load_external_data=False).graph.node]
+    floats = [name for name in names if any(re.fullmatch(pattern, name) for pattern in FLOAT_NODES)]
+    file = folder / "quantized.onnx"
+    with tempfile.TemporaryDirectory() as scratch:
+        aside = Path(scratch) / "graph.onnx"  # the tool writes its own files beside its input
+        aside.write_bytes(device_graph.read_bytes())
+        quantize_static(
+            aside,
+            file,
+            _reader(frames),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            # Signed activations keep a third of the convolutions in float: no kernel takes them.
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=floats,
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"WeightSymmetric": True, "ActivationSymmetric": False},
+        )
+    return file
+
+
+class _Again:
+    """An iterable that starts over, as NNCF expects of a data source."""
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+
+    def __iter__(self) -> Iterator[UInt8]:
+        return iter(self._frames())
+
+
+def _reader(frames: Frames) -> Any:
+    """The frames as ONNX Runtime's calibration data reader, whose class is theirs to import."""
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._frames = iter(frames())
+
+        def get_next(self) -> dict[str, UInt8] | None:
+            frame = next(self._frames, None)
+            return None if frame is None else {_INPUT: frame}
+
+    return Reader()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the quantizers' progress bars and advice off stdout and the root logger."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(disabled)

@@ -1,0 +1,109 @@
+"""What this machine can build and run, and the reason for what it cannot."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from rich.table import Table
+
+from lightawnet_edge import backends
+from lightawnet_edge.errors import BackendUnavailableError
+from lightawnet_edge.specs import Target
+
+# Tool, the extra that installs it, and what it is needed for.
+_TOOLS = (
+    ("torch", "export", "training, export, the FP32 baseline"),
+    ("onnx", "export", "export"),
+    ("nncf", "export", "INT8 for OpenVINO"),
+    ("kornia", "train", "training"),
+    ("accelerate", "train", "training"),
+    ("opencv-python-headless", "media", "reading images and videos"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of the examination."""
+
+    name: str
+    version: str | None
+    """None where it is not installed."""
+    can: tuple[str, ...]
+    """What works here."""
+    cannot: tuple[str, ...]
+    """What does not, each with its reason."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "can": list(self.can),
+            "cannot": list(self.cannot),
+        }
+
+
+def examine() -> list[Finding]:
+    """Look at every backend, tool and accelerator; installs nothing and starts no engine."""
+    found = [_backend(target) for target in Target if str(target) in backends.NAMES]
+    return [*found, *(_tool(*tool) for tool in _TOOLS), _gpu()]
+
+
+def render(findings: Iterable[Finding]) -> Table:
+    """One line per finding."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for finding in findings:
+        mark = "[green]✓[/green]" if finding.can else "[yellow]✗[/yellow]"
+        text = "; ".join([*(f"{what}" for what in finding.can), *finding.cannot])
+        table.add_row(mark, finding.name, finding.version or "-", text)
+    return table
+
+
+def _backend(target: Target) -> Finding:
+    try:
+        backend = backends.get(target)
+    except BackendUnavailableError as error:
+        return Finding(name=str(target), version=None, can=(), cannot=(error.reason,))
+    refusals = backend.refusals()
+    can = [str(precision) for precision, reason in refusals.items() if reason is None]
+    grouped: dict[str, list[str]] = {}
+    for precision, reason in refusals.items():
+        if reason is not None:
+            grouped.setdefault(reason, []).append(str(precision))
+    return Finding(
+        name=str(target),
+        version=backend.version(),
+        can=(f"runs {', '.join(can)}",),
+        cannot=tuple(f"no {', '.join(names)}: {reason}" for reason, names in grouped.items()),
+    )
+
+
+def _tool(name: str, extra: str, purpose: str) -> Finding:
+    try:
+        return Finding(name=name, version=version(name), can=(purpose,), cannot=())
+    except PackageNotFoundError:
+        reason = f"needed for {purpose}: pip install 'lightawnet-edge[{extra}]'"
+        return Finding(name=name, version=None, can=(), cannot=(reason,))
+
+
+def _gpu() -> Finding:
+    """Ask NVIDIA's driver itself: no framework is imported, and nothing is initialised on a device."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return Finding(name="nvidia gpu", version=None, can=(), cannot=("no NVIDIA driver",))
+    number = ctypes.c_int()
+    driver.cuDriverGetVersion(ctypes.byref(number))
+    count = ctypes.c_int()
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or not count.value:
+        return Finding(name="nvidia gpu", version=None, can=(), cannot=("driver, but no device",))
+    return Finding(
+        name="nvidia gpu",
+        version=f"CUDA {number.value // 1000}.{number.value % 1000 // 10}",
+        can=(f"{count.value} device(s); this version builds no engine for it",),
+        cannot=(),
+    )

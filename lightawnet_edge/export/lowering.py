@@ -1,0 +1,201 @@
+"""LightAWNet rewritten for inference: exact rewrites, and the choice of routing.
+
+Each rewrite is exact in real numbers; in float32 the whole network moves by less than 1e-5. What is
+not exact is static routing: it replaces a kernel that depends on the frame by a constant one.
+
+1. The batch norm after a dynamic convolution folds into its kernel bank; a constant bias is left.
+2. A gate per pixel commutes with a 1x1 convolution, so the encoder's `project(cat[a, a * s])` is
+   `D1 a + s * D2 a`: D1, D2 and the gate stack into one 1x1 convolution.
+3. Bilinear x2 keeps the mean and commutes with a scale per channel: the decoder's channel attention
+   runs before the up-sampling, on a quarter of the pixels.
+4. Every other batch norm folds into the convolution before it.
+5. At batch 1 a dynamic convolution needs no groups: one convolution whose kernel is computed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_eval
+
+from lightawnet_edge.errors import SpecError
+from lightawnet_edge.model.network import (
+    NEGATIVE_SLOPE,
+    DecoderBlock,
+    DynamicConv,
+    EncoderBlock,
+    LightAWNet,
+)
+
+RoutingTable = Mapping[str, Tensor]
+"""Block name to frozen mixture weights of shape (K,); blocks that are not named stay dynamic."""
+
+
+class ComputedConv(nn.Module):
+    """A dynamic convolution at batch 1: rewrites 1 and 5."""
+
+    def __init__(self, conv: DynamicConv) -> None:
+        """Fold the batch norm of `conv`, in float64 so that the fold adds no error of its own."""
+        super().__init__()
+        self.routing = copy.deepcopy(conv.routing)
+        bank, bias = folded_bank(conv)
+        self.kernel_shape = tuple(bank.shape[1:])
+        # One row per expert: the kernel is then a (1, K) x (K, rest) matrix product.
+        self.bank = nn.Parameter(bank.flatten(1), requires_grad=False)
+        self.bias = nn.Parameter(bias, requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, Cin, H, W) to (1, Cout, H, W)."""
+        routing = torch.sigmoid(self.routing(x.mean((2, 3), keepdim=True))).flatten(1)
+        kernel = (routing @ self.bank).reshape(self.kernel_shape)
+        return F.conv2d(x, kernel, self.bias, padding=1)
+
+
+class LoweredEncoder(nn.Module):
+    """Encoder block after rewrites 2 and 4; its dynamic convolution is lowered apart."""
+
+    def __init__(self, block: EncoderBlock, dynamic: nn.Module) -> None:
+        super().__init__()
+        self.depthwise = copy.deepcopy(block.depthwise)
+        self.expand = _folded(block.expand, block.expand_norm)
+        self.channels = block.depthwise.in_channels
+        wide = block.expand.out_channels
+        self.stacked = nn.Conv2d(wide, 2 * self.channels + 1, 1)
+        direct, gated = block.project.weight.split(wide, dim=1)
+        with torch.no_grad():
+            self.stacked.weight.copy_(torch.cat([direct, gated, block.gate.weight]))
+            zero = torch.zeros(self.channels)  # the projection's bias belongs to the direct half
+            self.stacked.bias.copy_(torch.cat([block.project.bias, zero, block.gate.bias]))  # type: ignore[union-attr,list-item]
+        self.dynamic = dynamic
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, Cin, H, W) to (1, Cout, H, W)."""
+        a = F.leaky_relu(self.expand(self.depthwise(x)), NEGATIVE_SLOPE)
+        direct, gated, gate = self.stacked(a).split([self.channels, self.channels, 1], dim=1)
+        return self.dynamic(direct + torch.sigmoid(gate) * gated + x)  # type: ignore[no-any-return]
+
+
+class LoweredDecoder(nn.Module):
+    """Decoder block after rewrites 3 and 4; its dynamic convolution is lowered apart."""
+
+    def __init__(self, block: DecoderBlock, dynamic: nn.Module) -> None:
+        super().__init__()
+        self.reduce = _folded(block.reduce, block.reduce_norm)
+        self.squeeze = _as_conv(block.squeeze)
+        self.excite = _as_conv(block.excite)
+        self.dynamic = dynamic
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """(1, Cin, H, W) and a skip (1, Cin/2, 2H, 2W) to (1, Cin/2, 2H, 2W)."""
+        z = F.leaky_relu(self.reduce(x), NEGATIVE_SLOPE)
+        hidden = F.relu(self.squeeze(z.mean((2, 3), keepdim=True)))
+        z = z * torch.sigmoid(self.excite(hidden))
+        size = (2 * x.shape[2], 2 * x.shape[3])
+        z = F.interpolate(z, size=size, mode="bilinear", align_corners=False)
+        return self.dynamic(z + skip)  # type: ignore[no-any-return]
+
+
+def lower(model: LightAWNet, frozen: RoutingTable | None = None) -> LightAWNet:
+    """Rewrite a network for batch-1 inference; `model` itself stays as it is.
+
+    Args:
+        model: The network in eval mode.
+        frozen: Blocks whose routing becomes constant; None keeps all of them dynamic.
+
+    Raises:
+        SpecError: The network is in training mode, or `frozen` names a block that is not dynamic.
+    """
+    if model.training:
+        raise SpecError("Only a network in eval mode can be lowered: call model.eval() first.")
+    frozen = frozen or {}
+    known = model.dynamic_convs()
+    if unknown := sorted(set(frozen) - set(known)):
+        raise SpecError(f"No dynamic convolution in block '{unknown[0]}'. Known: {', '.join(known)}.")
+    lowered = copy.deepcopy(model)
+    for name, block in model.named_children():
+        if name not in known:
+            continue
+        dynamic = lower_dynamic(known[name], frozen.get(name))
+        if isinstance(block, EncoderBlock):
+            setattr(lowered, name, LoweredEncoder(block, dynamic))
+        elif isinstance(block, DecoderBlock):
+            setattr(lowered, name, LoweredDecoder(block, dynamic))
+        else:
+            setattr(lowered, name, dynamic)
+    return lowered.eval()
+
+
+def lower_dynamic(conv: DynamicConv, routing: Tensor | None = None) -> nn.Module:
+    """A computed-kernel convolution, or a plain one where `routing` of shape (K,) is given."""
+    if routing is None:
+        return ComputedConv(conv)
+    bank, bias = folded_bank(conv)
+    if routing.shape != bank.shape[:1]:
+        raise SpecError(f"Routing of shape {tuple(routing.shape)} does not fit {bank.shape[0]} experts.")
+    plain = nn.Conv2d(conv.in_channels, conv.out_channels, 3, padding=1)
+    with torch.no_grad():
+        plain.weight.copy_(torch.einsum("k,koihw->oihw", routing.to(bank.dtype), bank))
+        plain.bias.copy_(bias)  # type: ignore[union-attr]
+    return plain
+
+
+def folded_bank(conv: DynamicConv) -> tuple[Tensor, Tensor]:
+    """Kernel bank (K, Cout, Cin, 3, 3) with its batch norm folded in, and the bias (Cout,) left over."""
+    norm = conv.norm
+    assert norm.running_var is not None
+    assert norm.running_mean is not None
+    scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
+    bank = conv.bank.double() * scale[None, :, None, None, None]
+    bias = norm.bias.double() - norm.running_mean.double() * scale
+    return bank.float().detach(), bias.float().detach()
+
+
+@torch.no_grad()
+def mean_routing(model: LightAWNet, inputs: Iterable[Tensor]) -> dict[str, Tensor]:
+    """Mean mixture weights (K,) of each dynamic convolution over network inputs (N, C, H, W).
+
+    Memory does not grow with the number of inputs.
+
+    Raises:
+        SpecError: There are no inputs.
+    """
+    totals: dict[str, Tensor] = {}
+    images = 0
+
+    def keep(name: str) -> object:
+        def hook(_module: nn.Module, _args: object, output: Tensor) -> None:
+            routing = torch.sigmoid(output).flatten(1).double().sum(0)
+            totals[name] = totals[name] + routing if name in totals else routing
+
+        return hook
+
+    handles = [
+        conv.routing.register_forward_hook(keep(name))  # type: ignore[arg-type]
+        for name, conv in model.dynamic_convs().items()
+    ]
+    try:
+        for x in inputs:
+            model(x)
+            images += x.shape[0]
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not images:
+        raise SpecError("Static routing needs calibration frames, and there are none.")
+    return {name: (total / images).float() for name, total in totals.items()}
+
+
+def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    return fuse_conv_bn_eval(copy.deepcopy(conv).double(), copy.deepcopy(norm).double()).float()
+
+
+def _as_conv(linear: nn.Linear) -> nn.Conv2d:
+    """A linear layer over channels as a 1x1 convolution: no reshape in the exported graph."""
+    conv = nn.Conv2d(linear.in_features, linear.out_features, 1, bias=False)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight[:, :, None, None])
+    return conv

@@ -1,0 +1,329 @@
+"""Checkpoint to bundle: lowering, device graph, precision, engine, manifest."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from lightawnet_edge import __version__, backends
+from lightawnet_edge.backends.base import Backend, Built, mac_shares
+from lightawnet_edge.bundle import (
+    Bundle,
+    Contract,
+    Manifest,
+    Source,
+    digest_of,
+    sha256_of,
+    staged_folder,
+    write_manifest,
+)
+from lightawnet_edge.calibration.frames import CalibrationSet
+from lightawnet_edge.calibration.quantize import quantize
+from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
+from lightawnet_edge.export.device_graph import OUTPUTS, DeviceModel, conv_macs, to_onnx
+from lightawnet_edge.export.lowering import lower, mean_routing
+from lightawnet_edge.benchmarks.machine import machine_summary
+from lightawnet_edge.model.checkpoint import DEFAULT_WEIGHTS, load_checkpoint, read_metadata, resolve
+from lightawnet_edge.model.network import LightAWNet
+from lightawnet_edge.specs import (
+    ColorOrder,
+    Precision,
+    Routing,
+    Size,
+    Target,
+    check_network_size,
+)
+
+if TYPE_CHECKING:
+    import onnx
+
+DEVICE_GRAPH = "device.onnx"
+_TOOLS = ("torch", "onnx", "onnxruntime", "openvino", "nncf", "numpy")
+_COMPARED_FRAMES = 4
+_FP32_MASK_TOLERANCE = 1e-3
+"""Share of pixels whose side of the threshold may differ between an exact FP32 engine and PyTorch.
+Rewrites and kernels move logits by about 1e-5, and few pixels lie that close to the threshold."""
+
+Narrate = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSpec:
+    """What to export; two equal specs on equal files give interchangeable bundles."""
+
+    target: Target
+    precision: Precision
+    weights: str = DEFAULT_WEIGHTS
+    """Checkpoint file, or name of packaged weights."""
+    routing: Routing | None = None
+    """None: static for INT8, dynamic otherwise."""
+    frame: Size | None = None
+    """Size of the camera's frames; None takes the network's input size."""
+    network: Size | None = None
+    """Input size of the network; None takes the checkpoint's."""
+    color: ColorOrder | None = None
+    """None: RGB, or gray for a network of one input channel."""
+    threshold: float = 0.5
+    probability: bool = True
+    """Whether the engine has the output `probability` beside the mask."""
+    calibration: Path | None = None
+    """Folder of frames for static routing, INT8 scales and the comparison; None: packaged samples."""
+    out: Path = Path("engines")
+    name: str | None = None
+    """Name of the bundle's folder; None makes one of weights, target, precision and what is special."""
+    force: bool = False
+    """Build again where an equal bundle stands, replace where another one does."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise SpecError(f"threshold={self.threshold} must lie between 0 and 1, both excluded.")
+        if self.network is not None:
+            check_network_size(self.network)
+        if self.routing is Routing.AUTO:
+            raise SpecError("Routing 'auto' is not in this version. Choose --routing dynamic or static.")
+        if self.precision is Precision.INT8 and self.routing is Routing.DYNAMIC:
+            raise SpecError(
+                "INT8 with dynamic routing is not in this version: quantizers need constant kernels, and "
+                "a kernel computed per frame would run in float without a word. Use --routing static, "
+                "which freezes the routing to its mean over the calibration frames."
+            )
+        if self.name is not None and (not self.name or Path(self.name).name != self.name):
+            raise SpecError(f"Bundle name '{self.name}' must be a plain folder name.")
+
+    @property
+    def resolved_routing(self) -> Routing:
+        """The routing that is used."""
+        if self.routing is not None:
+            return self.routing
+        return Routing.STATIC if self.precision is Precision.INT8 else Routing.DYNAMIC
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """Where the bundle is, and whether this call built it."""
+
+    bundle: Bundle
+    built: bool
+
+
+def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResult:
+    """Make the bundle that `spec` asks for, unless it is there already.
+
+    Raises:
+        SpecError: The request contradicts itself, the checkpoint, or a bundle of the same name.
+        ArtifactError: The checkpoint or a calibration frame cannot be read.
+        BackendUnavailableError: The target cannot execute the precision here.
+        CheckFailedError: The engine was built, but disagrees with the FP32 network.
+    """
+    backend = backends.get_for(spec.target, spec.precision)
+    checkpoint = resolve(spec.weights)
+    contract = _contract(spec, checkpoint)
+    calibration = CalibrationSet.open(spec.calibration)
+    source = Source(name=checkpoint.stem, sha256=sha256_of(checkpoint))
+    tools = _tools()
+    inputs = digest_of(
+        {
+            "target": str(spec.target),
+            "precision": str(spec.precision),
+            "routing": str(spec.resolved_routing),
+            "contract": contract.to_json(),
+            "checkpoint": source.sha256,
+            "calibration": calibration.source.sha256,
+            "tools": tools,
+        }
+    )
+    path = spec.out / (spec.name or _default_name(spec, checkpoint, contract))
+    if not spec.force and (standing := _standing(path, inputs)):
+        return ExportResult(standing, built=False)
+
+    network = load_checkpoint(checkpoint)
+    stages = _Stages(spec, contract, calibration, network, backend, narrate)
+    with staged_folder(path) as folder:
+        graph = stages.device_graph(folder)
+        built = stages.engine(folder)
+        narrate("comparing the engine with the FP32 network")
+        agreement = stages.agreement(folder / built.engine)
+        files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
+        manifest = Manifest(
+            name=path.name,
+            target=spec.target,
+            precision=spec.precision,
+            routing=spec.resolved_routing,
+            contract=contract,
+            engine=built.engine,
+            device_graph=DEVICE_GRAPH,
+            files=files,
+            checkpoint=source,
+            calibration=calibration.source,
+            executed=mac_shares(built.precision_of, conv_macs(graph)),
+            agreement=agreement,
+            inputs_sha256=inputs,
+            tools=tools,
+            machine=machine_summary(),
+        )
+        write_manifest(folder, manifest)
+    return ExportResult(Bundle(path, manifest), built=True)
+
+
+def describe(bundle: Bundle) -> str:
+    """Tell in a few lines what a bundle is and what it really executes."""
+    manifest = bundle.manifest
+    ran = ", ".join(f"{share:.1%} {name}" for name, share in manifest.executed.items() if share)
+    agreement = manifest.agreement
+    size = sum((bundle.path / name).stat().st_size for name in manifest.files)
+    lines = [
+        str(bundle.path),
+        f"  takes     frame {manifest.contract.frame} {manifest.contract.color} uint8, "
+        f"network {manifest.contract.network}, {manifest.routing} routing",
+        f"  executes  {ran} (share of the convolution MACs, read back from the engine)",
+        f"  differs   from FP32 PyTorch in {agreement['mask_disagreement']:.3%} of the mask pixels "
+        f"({agreement['frames']} calibration frames)",
+        f"  holds     {', '.join(manifest.files)}, {size / 1e6:.1f} MB",
+    ]
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stages:
+    """The stages of one export; each takes files and writes files."""
+
+    spec: ExportSpec
+    contract: Contract
+    calibration: CalibrationSet
+    network: LightAWNet
+    backend: Backend
+    narrate: Narrate
+
+    def device_graph(self, folder: Path) -> onnx.ModelProto:
+        """Lower the network and write its device graph."""
+        import onnx
+
+        frozen = None
+        frames = partial(self.calibration.frames, self.contract.frame, self.contract.color)
+        device = DeviceModel(self.network, self.contract)
+        if self.spec.resolved_routing is Routing.STATIC:
+            self.narrate(f"freezing the routing to its mean over {len(self.calibration.files)} frames")
+            frozen = mean_routing(
+                self.network, (device.preprocess(torch.from_numpy(frame)) for frame in frames())
+            )
+        self.narrate("tracing the device graph")
+        graph = to_onnx(lower(self.network, frozen), self.contract)
+        onnx.save(graph, folder / DEVICE_GRAPH)
+        return graph
+
+    def engine(self, folder: Path) -> Built:
+        """Quantize where the precision asks for it, and build the engine."""
+        graph = folder / DEVICE_GRAPH
+        if self.spec.precision is not Precision.INT8:
+            self.narrate(f"building the {self.spec.target} engine")
+            return self.backend.build(graph, folder, self.spec.precision)
+        self.narrate(f"quantizing to INT8 on {len(self.calibration.files)} frames")
+        frames = partial(self.calibration.frames, self.contract.frame, self.contract.color)
+        with tempfile.TemporaryDirectory() as scratch:
+            quantized = quantize(graph, Path(scratch), self.spec.target, frames)
+            self.narrate(f"building the {self.spec.target} engine")
+            return self.backend.build(quantized, folder, self.spec.precision)
+
+    def agreement(self, engine: Path) -> Mapping[str, float]:
+        """Compare the engine with the unlowered FP32 network on a few calibration frames."""
+        device = DeviceModel(self.network, self.contract)
+        outputs = OUTPUTS if self.contract.probability else OUTPUTS[:1]
+        frames = self.calibration.frames(self.contract.frame, self.contract.color)
+        disagreement, difference = [], []
+        session = self.backend.load(engine, self.spec.precision, None)
+        try:
+            for frame in islice(frames, _COMPARED_FRAMES):
+                with torch.no_grad():
+                    mask, probability = device(torch.from_numpy(frame))
+                found = session.infer(frame, outputs)
+                disagreement.append(float(np.mean(found["mask"] != mask.numpy())))
+                if self.contract.probability:
+                    error = np.abs(found["probability"] - probability.numpy())
+                    difference.append(float(error.mean()))
+        finally:
+            session.close()
+        found_share = float(np.mean(disagreement))
+        exact = self.spec.precision is Precision.FP32 and self.spec.resolved_routing is Routing.DYNAMIC
+        if exact and not found_share <= _FP32_MASK_TOLERANCE:
+            raise CheckFailedError(
+                f"The FP32 engine's masks differ from PyTorch's in {found_share:.2%} of the pixels, "
+                f"expected at most {_FP32_MASK_TOLERANCE:.1%}. No bundle was written; the versions "
+                f"were {', '.join(f'{name} {found}' for name, found in _tools().items())}."
+            )
+        means = {"mean_abs_probability": float(np.mean(difference))} if difference else {}
+        return {"frames": len(disagreement), "mask_disagreement": found_share, **means}
+
+
+def _contract(spec: ExportSpec, checkpoint: Path) -> Contract:
+    meta = read_metadata(checkpoint)
+    gray = meta.in_channels == 1
+    color = spec.color or (ColorOrder.GRAY if gray else ColorOrder.RGB)
+    if (color is ColorOrder.GRAY) != gray:
+        raise SpecError(
+            f"Color '{color}' does not fit '{checkpoint.stem}', a network of {meta.in_channels} input "
+            f"channel{'s'[: meta.in_channels - 1]}: expected {'gray' if gray else 'rgb or bgr'}."
+        )
+    network = spec.network or meta.size
+    return Contract(
+        frame=spec.frame or network,
+        color=color,
+        network=network,
+        normalization=meta.normalization,
+        threshold=spec.threshold,
+        probability=spec.probability,
+    )
+
+
+def _default_name(spec: ExportSpec, checkpoint: Path, contract: Contract) -> str:
+    """Weights, target, precision; then what differs from the defaults."""
+    usual = Routing.STATIC if spec.precision is Precision.INT8 else Routing.DYNAMIC
+    parts = [checkpoint.stem, str(spec.target), str(spec.precision)]
+    if spec.resolved_routing is not usual:
+        parts.append(str(spec.resolved_routing))
+    if spec.network is not None:
+        parts.append(f"net{spec.network}")
+    if contract.frame != contract.network:
+        parts.append(str(contract.frame))
+    if contract.color is ColorOrder.BGR:
+        parts.append("bgr")
+    return "-".join(parts)
+
+
+def _standing(path: Path, inputs_sha256: str) -> Bundle | None:
+    """The bundle at `path` if it is whole and has the same inputs; None if there is nothing.
+
+    Raises:
+        SpecError: Something else stands there.
+    """
+    if not path.exists():
+        return None
+    remedy = "Choose another --name, or replace it with --force."
+    try:
+        bundle = Bundle.open(path)
+        same = bundle.manifest.inputs_sha256 == inputs_sha256
+        if same:
+            bundle.verify()
+    except ArtifactError as error:
+        raise SpecError(f"'{path}' is in the way: {error} {remedy}") from error
+    if not same:
+        raise SpecError(f"'{path}' holds a bundle that was made from other inputs. {remedy}")
+    return bundle
+
+
+def _tools() -> dict[str, str]:
+    found = {"lightawnet-edge": __version__}
+    for name in _TOOLS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,119 @@
+"""Running a bundle over image and video files: masks and overlays on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.frames import (
+    VIDEO_SUFFIXES,
+    UInt8,
+    fit,
+    fit_mask,
+    image_files,
+    opencv,
+    read_frame,
+    video_frames,
+)
+from lightawnet_edge.runtime.segmenter import Segmenter
+from lightawnet_edge.specs import ColorOrder, Size
+
+_CONTOUR_BGR = (0, 215, 255)
+"""Amber: neither the red of tissue nor the green of a truth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """What became of one frame."""
+
+    name: str
+    """Stem of the files that were written, or would have been."""
+    foreground: float
+    """Share of the frame's pixels in the mask."""
+    error: str | None = None
+    """Why the frame was skipped, or None."""
+
+
+def expand(inputs: Sequence[Path]) -> list[Path]:
+    """Replace folders by the images and videos in them.
+
+    Raises:
+        ArtifactError: A path does not exist, or nothing is left to run.
+    """
+    files: list[Path] = []
+    for path in inputs:
+        if path.is_dir():
+            videos = [file for file in path.iterdir() if file.suffix.lower() in VIDEO_SUFFIXES]
+            files += sorted([*image_files(path).values(), *videos])
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise ArtifactError(f"No file '{path}'.")
+    if not files:
+        raise ArtifactError(f"No image and no video in '{inputs[0]}'.")
+    return files
+
+
+def play(segmenter: Segmenter, files: Sequence[Path], out: Path) -> Iterator[Played]:
+    """Segment each frame of each file; write `NAME.mask.png` and `NAME.overlay.jpg` into `out`.
+
+    A frame of another size than the bundle's is scaled for the engine, and its mask scaled back. A
+    broken frame is reported and skipped.
+
+    Raises:
+        SpecError: Two files would write the same names, or `out` cannot be a folder.
+    """
+    stems = [file.stem for file in files]
+    if repeated := next((stem for stem in stems if stems.count(stem) > 1), None):
+        raise SpecError(f"Two files are called '{repeated}': their masks would overwrite each other.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpecError(f"'{out}' cannot be a folder for masks: {error.strerror}.") from error
+    for file in files:
+        yield from _play_file(segmenter, file, out)
+
+
+def _play_file(segmenter: Segmenter, file: Path, out: Path) -> Iterator[Played]:
+    color = segmenter.manifest.contract.color
+    try:
+        if file.suffix.lower() in VIDEO_SUFFIXES:
+            for index, frame in enumerate(video_frames(file, color)):
+                yield _segment(segmenter, frame, f"{file.stem}-{index:06d}", out)
+        else:
+            yield _segment(segmenter, read_frame(file, color), file.stem, out)
+    except ArtifactError as error:
+        yield Played(name=file.stem, foreground=0.0, error=str(error))
+
+
+def _segment(segmenter: Segmenter, frame: UInt8, name: str, out: Path) -> Played:
+    contract = segmenter.manifest.contract
+    mask = segmenter(fit(frame, contract.frame)) > 0
+    mask = fit_mask(mask, Size(*frame.shape[:2]))
+    cv2 = opencv()
+    picture = frame if contract.color is ColorOrder.BGR else _to_bgr(frame)
+    # Encoded in memory: OpenCV's own writer cannot take every path, and reports failure by a bool.
+    values = mask.astype(np.uint8) * np.uint8(255)
+    (out / f"{name}.mask.png").write_bytes(cv2.imencode(".png", values)[1].tobytes())
+    drawn = overlay(picture, values)
+    (out / f"{name}.overlay.jpg").write_bytes(cv2.imencode(".jpg", drawn)[1].tobytes())
+    return Played(name=name, foreground=float(mask.mean()))
+
+
+def overlay(frame_bgr: UInt8, mask: UInt8) -> UInt8:
+    """Draw the contour of a mask (H, W) on a copy of a frame (H, W, 3); the lesion stays visible."""
+    cv2 = opencv()
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    thickness = max(1, round(max(mask.shape) / 300))
+    drawn: UInt8 = cv2.drawContours(frame_bgr.copy(), contours, -1, _CONTOUR_BGR, thickness)
+    return drawn
+
+
+def _to_bgr(frame: UInt8) -> UInt8:
+    if frame.ndim == 2:
+        return np.repeat(frame[:, :, None], 3, axis=2)
+    return np.ascontiguousarray(frame[:, :, ::-1])

@@ -1,0 +1,119 @@
+"""A bundle at work: numpy frame in, numpy mask out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightawnet_edge import backends
+from lightawnet_edge.backends.base import Session
+from lightawnet_edge.bundle import Bundle, Manifest
+from lightawnet_edge.errors import SpecError
+
+
+class Segmenter:
+    """A loaded bundle; owns its engine's memory until it is closed.
+
+    Example:
+        with Segmenter.load("engines/polypgen-openvino-int8") as segmenter:
+            mask = segmenter(frame)
+    """
+
+    def __init__(self, session: Session, manifest: Manifest) -> None:
+        """Wrap a session; use `Segmenter.load`."""
+        self._session: Session | None = session
+        self.manifest = manifest
+
+    @classmethod
+    def load(cls, bundle: str | Path, *, threads: int | None = None) -> Segmenter:
+        """Verify the hashes of a bundle, then load its engine.
+
+        Args:
+            bundle: The bundle's folder.
+            threads: CPU threads of the engine; None leaves the choice to the backend.
+
+        Raises:
+            ArtifactError: The folder is no bundle, or a file of it has changed.
+            BackendUnavailableError: The bundle's backend is not installed, or cannot run its
+                precision on this machine.
+            SpecError: `threads` is not positive.
+        """
+        if threads is not None and threads < 1:
+            raise SpecError(f"threads={threads} must be at least 1.")
+        opened = Bundle.open(bundle)
+        opened.verify()
+        manifest = opened.manifest
+        backend = backends.get_for(manifest.target, manifest.precision)
+        return cls(backend.load(opened.engine, manifest.precision, threads), manifest)
+
+    def __call__(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Segment a frame.
+
+        Args:
+            frame: uint8, shape (H, W, 3), or (H, W) for gray, as the manifest's contract says. A
+                frame that is not contiguous is copied.
+
+        Returns:
+            Mask of shape (H, W), uint8, 0 or 255; the caller's to keep.
+
+        Raises:
+            SpecError: Shape or dtype differ from the contract, or the segmenter is closed.
+        """
+        return self._infer(frame, "mask")
+
+    def probability(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Foreground probability (h, w), float32, at the size that the network works at.
+
+        Raises:
+            SpecError: As for a call; or the bundle was exported without this output.
+        """
+        if not self.manifest.contract.probability:
+            raise SpecError(
+                f"Bundle '{self.manifest.name}' has no output 'probability'. "
+                "Export it again without --no-probability."
+            )
+        return self._infer(frame, "probability")
+
+    def close(self) -> None:
+        """Free the engine; closing twice does no harm."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def __enter__(self) -> Segmenter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _infer(self, frame: NDArray[Any], output: str) -> NDArray[Any]:
+        if self._session is None:
+            raise SpecError("This segmenter is closed. Load the bundle again.")
+        return self._session.infer(self._checked(frame), (output,))[output]
+
+    def _checked(self, frame: NDArray[Any]) -> NDArray[np.uint8]:
+        contract = self.manifest.contract
+        if not isinstance(frame, np.ndarray):
+            raise SpecError(f"A frame is a numpy array, not {type(frame).__name__}.")
+        if frame.dtype != np.uint8:
+            raise SpecError(f"Frame has dtype {frame.dtype}, expected uint8 with values 0 to 255.")
+        if frame.shape != contract.frame_shape:
+            raise SpecError(
+                f"Frame has shape {frame.shape}, bundle '{self.manifest.name}' takes "
+                f"{contract.frame_shape} ({contract.color}). Scale the frame, or export a bundle "
+                f"for this size: --frame {_size_text(frame)}."
+            )
+        return np.ascontiguousarray(frame)
+
+
+def _size_text(frame: NDArray[Any]) -> str:
+    return "x".join(str(side) for side in frame.shape[:2]) if frame.ndim >= 2 else "HEIGHTxWIDTH"

@@ -1,0 +1,93 @@
+"""Fixtures that several rooms share: a small network that is worth exporting, and frames for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lightawnet_edge.export.pipeline import ExportSpec, export
+from lightawnet_edge.model.checkpoint import CheckpointMeta, save_checkpoint
+from lightawnet_edge.model.network import LightAWNet
+from lightawnet_edge.specs import Precision, Size, Target
+
+SIZE = Size(64, 64)
+
+
+def blobs(count: int, size: Size, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Smooth reddish frames (H, W, 3) with one bright disc each, and the discs' masks (H, W)."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: size.height, : size.width]
+    pairs = []
+    for _ in range(count):
+        coarse = rng.integers(40, 160, (4, 4, 3), dtype=np.uint8)
+        frame = cv2.resize(coarse, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
+        cy, cx = rng.uniform(0.3, 0.7, 2) * (size.height, size.width)
+        disc = (y - cy) ** 2 + (x - cx) ** 2 < (rng.uniform(0.1, 0.25) * size.height) ** 2
+        frame[disc] = np.minimum(frame[disc].astype(np.int32) + (80, 60, 40), 255)
+        pairs.append((frame.astype(np.uint8), disc))
+    return pairs
+
+
+def random_network(in_channels: int = 3, seed: int = 0) -> LightAWNet:
+    """A network in eval mode whose statistics are those of real activations, not 0 and 1."""
+    torch.manual_seed(seed)
+    model = LightAWNet(in_channels)
+    nn.init.constant_(model.attention.gamma, 0.5)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.1)
+    model.train()
+    with torch.no_grad():
+        for _ in range(20):
+            model(torch.randn(2, in_channels, 48, 48))
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def network() -> LightAWNet:
+    return random_network()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, network: LightAWNet) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_checkpoint(path, network.state_dict(), CheckpointMeta(in_channels=3, size=SIZE))
+    return path
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of eight pairs, `images/` and `masks/`."""
+    root = tmp_path_factory.mktemp("data")
+    (root / "images").mkdir()
+    (root / "masks").mkdir()
+    for index, (frame, mask) in enumerate(blobs(8, Size(80, 96))):
+        cv2.imwrite(str(root / "images" / f"frame{index}.png"), frame[:, :, ::-1])
+        cv2.imwrite(str(root / "masks" / f"frame{index}.png"), mask.astype(np.uint8) * 255)
+    return root
+
+
+@pytest.fixture(scope="session")
+def bundles(
+    tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, dataset: Path
+) -> dict[tuple[str, str], Path]:
+    """One bundle per target and precision, exported once; tests that change one copy it first."""
+    out = tmp_path_factory.mktemp("engines")
+    made = {}
+    for target in (Target.ONNX, Target.OPENVINO):
+        for precision in (Precision.FP32, Precision.INT8):
+            spec = ExportSpec(
+                target=target,
+                precision=precision,
+                weights=str(checkpoint),
+                calibration=dataset,
+                out=out,
+            )
+            made[str(target), str(precision)] = export(spec).bundle.path
+    return made

@@ -1,0 +1,229 @@
+"""What `export` leaves behind: whole bundles that tell the truth, or nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lightawnet_edge import backends
+from lightawnet_edge.bundle import MANIFEST, Bundle, sha256_of
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
+from lightawnet_edge.export.device_graph import DeviceModel
+from lightawnet_edge.export.pipeline import ExportSpec, describe, export
+from lightawnet_edge.model.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
+from lightawnet_edge.runtime.segmenter import Segmenter
+from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
+from tests.conftest import SIZE, blobs, random_network
+
+Bundles = dict[tuple[str, str], Path]
+
+
+def spec(checkpoint: Path, out: Path, **changes: object) -> ExportSpec:
+    values: dict[str, object] = {
+        "target": Target.ONNX,
+        "precision": Precision.FP32,
+        "weights": str(checkpoint),
+        "out": out,
+        **changes,
+    }
+    return ExportSpec(**values)  # type: ignore[arg-type]
+
+
+def test_a_manifest_says_all_about_its_bundle(
+    bundles: Bundles, checkpoint: Path, dataset: Path
+) -> None:
+    manifest = Bundle.open(bundles["openvino", "int8"]).manifest
+    assert manifest.name == "tiny-openvino-int8"
+    assert (manifest.target, manifest.precision) == (Target.OPENVINO, Precision.INT8)
+    assert manifest.routing is Routing.STATIC
+    assert manifest.checkpoint.sha256 == sha256_of(checkpoint)
+    assert manifest.calibration is not None
+    assert manifest.calibration.frames == 8
+    assert manifest.calibration.name == dataset.name
+    assert set(manifest.files) == {"device.onnx", "engine.xml", "engine.bin"}
+    assert {"torch", "openvino", "nncf", "lightawnet-edge"} <= set(manifest.tools)
+    assert manifest.contract.frame == manifest.contract.network == SIZE
+    text = (bundles["openvino", "int8"] / MANIFEST).read_text()
+    assert str(checkpoint.parent) not in text, "a manifest must not carry paths of the machine"
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_int8_really_runs_in_int8_and_fp32_in_fp32(bundles: Bundles, target: str) -> None:
+    executed = Bundle.open(bundles[target, "int8"]).manifest.executed
+    assert executed["int8"] >= 0.9
+    assert sum(executed.values()) == pytest.approx(1, abs=1e-5)
+    assert Bundle.open(bundles[target, "fp32"]).manifest.executed["fp32"] == 1
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_engines_segment_as_pytorch_does(
+    bundles: Bundles, checkpoint: Path, target: str, precision: str
+) -> None:
+    # FP32 engines round differently: 1e-4. INT8 has about 1/256 of each layer's range as its step; on
+    # a network of random weights that adds up to a few hundredths of probability at most pixels.
+    tolerance = {"fp32": 1e-4, "int8": 0.08}[precision]
+    with Segmenter.load(bundles[target, precision]) as segmenter:
+        device = DeviceModel(load_checkpoint(checkpoint), segmenter.manifest.contract)
+        for frame, _ in blobs(3, SIZE, seed=5):
+            with torch.no_grad():
+                expected = device(torch.from_numpy(frame))[1].numpy()
+            error = np.abs(segmenter.probability(frame) - expected)
+            assert float(error.mean()) < tolerance
+
+
+def test_the_manifest_s_agreement_is_measured(bundles: Bundles) -> None:
+    exact = Bundle.open(bundles["openvino", "fp32"]).manifest.agreement
+    quantized = Bundle.open(bundles["openvino", "int8"]).manifest.agreement
+    assert exact["frames"] == quantized["frames"] == 4
+    assert exact["mean_abs_probability"] < 1e-5
+    assert 1e-5 < quantized["mean_abs_probability"] < 0.08
+    assert "4 calibration frames" in describe(Bundle.open(bundles["openvino", "int8"]))
+
+
+def test_an_equal_export_does_nothing_and_force_builds_again(
+    bundles: Bundles, checkpoint: Path, dataset: Path
+) -> None:
+    path = bundles["onnx", "fp32"]
+    before = (path / MANIFEST).stat().st_mtime_ns
+    wanted = spec(checkpoint, path.parent, calibration=dataset)
+    assert not export(wanted).built
+    assert (path / MANIFEST).stat().st_mtime_ns == before
+
+
+def test_force_replaces_and_leaves_no_rubbish(
+    bundles: Bundles, checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(bundles["onnx", "fp32"], tmp_path / "tiny-onnx-fp32")
+    wanted = spec(checkpoint, tmp_path, calibration=dataset, threshold=0.25)
+    with pytest.raises(SpecError, match="made from other inputs. Choose another --name"):
+        export(wanted)
+    assert Bundle.open(tmp_path / "tiny-onnx-fp32").manifest.contract.threshold == 0.5
+    result = export(spec(checkpoint, tmp_path, calibration=dataset, threshold=0.25, force=True))
+    assert result.built
+    assert Bundle.open(tmp_path / "tiny-onnx-fp32").manifest.contract.threshold == 0.25
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny-onnx-fp32"]
+
+
+def test_a_folder_that_is_no_bundle_is_not_overwritten(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny-onnx-fp32").mkdir()
+    (tmp_path / "tiny-onnx-fp32" / "thesis.txt").write_text("precious")
+    with pytest.raises(SpecError, match=r"is in the way: .* is no bundle"):
+        export(spec(checkpoint, tmp_path))
+    assert (tmp_path / "tiny-onnx-fp32" / "thesis.txt").read_text() == "precious"
+
+
+def test_a_damaged_bundle_is_noticed_not_taken_for_done(
+    bundles: Bundles, checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "tiny-onnx-fp32"
+    shutil.copytree(bundles["onnx", "fp32"], copy)
+    with (copy / "device.onnx").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(SpecError, match="has changed since it was built"):
+        export(spec(checkpoint, tmp_path, calibration=dataset))
+
+
+def test_a_killed_export_leaves_no_half_bundle(checkpoint: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-c", "from lightawnet_edge.cli import main; main()", "export",
+        "--target", "onnx", "--weights", str(checkpoint), "--out", str(tmp_path),
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not any(tmp_path.glob(".tiny-onnx-fp32.new-*")) and time.monotonic() < deadline:
+        assert process.poll() is None, "the export ended before it could be killed"
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
+    assert export(spec(checkpoint, tmp_path)).built
+
+
+def test_a_failed_export_removes_what_it_wrote(checkpoint: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "frames"
+    broken.mkdir()
+    (broken / "a.png").write_bytes(b"no image")
+    with pytest.raises(ArtifactError, match=r"a\.png' cannot be decoded"):
+        export(spec(checkpoint, tmp_path / "engines", calibration=broken))
+    assert not list((tmp_path / "engines").iterdir())
+
+
+def test_int8_with_dynamic_routing_is_refused_with_the_reason(checkpoint: Path) -> None:
+    with pytest.raises(SpecError, match=r"INT8 with dynamic routing .* quantizers need constant kernels"):
+        spec(checkpoint, Path(), precision=Precision.INT8, routing=Routing.DYNAMIC)
+
+
+def test_int8_without_frames_is_refused_and_random_data_never_used(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SpecError, match="never calibrated on random data"):
+        export(spec(checkpoint, tmp_path, precision=Precision.INT8, calibration=tmp_path / "empty"))
+
+
+def test_precisions_that_would_be_emulated_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    for target in (Target.ONNX, Target.OPENVINO):
+        for precision, reason in backends.get(target).refusals().items():
+            if reason is not None:
+                with pytest.raises(BackendUnavailableError, match="cannot run here"):
+                    export(spec(checkpoint, tmp_path, target=target, precision=precision))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"threshold": 0.0}, r"threshold=0\.0 must lie between 0 and 1"),
+        ({"network": Size(100, 64)}, "nearest that fit are 96x64 and 112x64"),
+        ({"routing": Routing.AUTO}, "'auto' is not in this version"),
+        ({"name": "../elsewhere"}, "must be a plain folder name"),
+    ],
+)
+def test_impossible_requests_are_refused_at_birth(
+    checkpoint: Path, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        spec(checkpoint, Path(), **changes)
+
+
+def test_a_frame_size_of_its_own_is_inside_the_engine(checkpoint: Path, tmp_path: Path) -> None:
+    wanted = spec(checkpoint, tmp_path, frame=Size(270, 480), color=ColorOrder.BGR)
+    bundle = export(wanted).bundle
+    assert bundle.path.name == "tiny-onnx-fp32-270x480-bgr"
+    with Segmenter.load(bundle.path) as segmenter:
+        frame = blobs(1, Size(270, 480))[0][0]
+        assert segmenter(frame).shape == (270, 480)
+        assert segmenter.probability(frame).shape == (64, 64)
+
+
+def test_a_gray_network_with_minmax_scaling_runs_whole(tmp_path: Path) -> None:
+    weights = tmp_path / "ct.safetensors"
+    meta = CheckpointMeta(in_channels=1, size=Size(32, 48), normalization=Normalization(method="minmax"))
+    save_checkpoint(weights, random_network(in_channels=1).state_dict(), meta)
+    with pytest.raises(SpecError, match=r"Color 'rgb' does not fit 'ct', a network of 1 input channel:"):
+        export(spec(weights, tmp_path, color=ColorOrder.RGB))
+    bundle = export(spec(weights, tmp_path, routing=Routing.STATIC)).bundle
+    assert bundle.path.name == "ct-onnx-fp32-static"
+    with Segmenter.load(bundle.path) as segmenter:
+        frame = blobs(1, Size(32, 48))[0][0][:, :, 0]
+        doubled = (frame // 2).astype(np.uint8)
+        assert segmenter(frame).shape == (32, 48)
+        np.testing.assert_allclose(
+            segmenter.probability(doubled), segmenter.probability((doubled * 2).astype(np.uint8)), atol=1e-3
+        )
+
+
+def test_the_json_of_a_manifest_is_sorted_and_has_its_schema(bundles: Bundles) -> None:
+    data = json.loads((bundles["onnx", "int8"] / MANIFEST).read_text())
+    assert data["schema"] == 1
+    assert list(data) == sorted(data)
+    assert data["contract"]["outputs"]["mask"]["values"] == [0, 255]

@@ -1,0 +1,89 @@
+"""`run` writes a mask and an overlay per frame, and a broken frame stops nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from lightawnet_edge import Segmenter
+from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.runtime.playback import expand, overlay, play
+from lightawnet_edge.specs import Size
+from tests.conftest import blobs
+
+Bundles = dict[tuple[str, str], Path]
+
+
+def test_masks_come_back_at_the_size_of_each_frame(
+    bundles: Bundles, dataset: Path, tmp_path: Path
+) -> None:
+    with Segmenter.load(bundles["onnx", "fp32"]) as segmenter:
+        played = list(play(segmenter, expand([dataset / "images"]), tmp_path))
+    assert [p.name for p in played] == [f"frame{i}" for i in range(8)]
+    mask = cv2.imread(str(tmp_path / "frame0.mask.png"), cv2.IMREAD_UNCHANGED)
+    assert mask is not None
+    assert mask.shape == (80, 96)
+    assert set(np.unique(mask)) <= {0, 255}
+    assert played[0].foreground == pytest.approx(float((mask > 0).mean()))
+    picture = cv2.imread(str(tmp_path / "frame0.overlay.jpg"))
+    assert picture is not None
+    assert picture.shape == (80, 96, 3)
+
+
+def test_a_broken_frame_is_reported_and_skipped(bundles: Bundles, dataset: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG no")
+    good = dataset / "images" / "frame0.png"
+    with Segmenter.load(bundles["onnx", "fp32"]) as segmenter:
+        played = list(play(segmenter, [broken, good], tmp_path / "out"))
+    assert [p.error is None for p in played] == [False, True]
+    assert "broken.png' cannot be decoded" in str(played[0].error)
+    assert not (tmp_path / "out" / "broken.mask.png").exists()
+
+
+def test_a_video_gives_numbered_frames(bundles: Bundles, tmp_path: Path) -> None:
+    video = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 10, (96, 80))
+    for frame, _ in blobs(3, Size(80, 96)):
+        writer.write(frame)
+    writer.release()
+    with Segmenter.load(bundles["onnx", "fp32"]) as segmenter:
+        played = list(play(segmenter, expand([video]), tmp_path / "out"))
+    assert [p.name for p in played] == ["clip-000000", "clip-000001", "clip-000002"]
+    assert len(list((tmp_path / "out").iterdir())) == 6
+
+
+def test_an_undecodable_video_is_reported(bundles: Bundles, tmp_path: Path) -> None:
+    (tmp_path / "clip.avi").write_bytes(b"RIFF")
+    with Segmenter.load(bundles["onnx", "fp32"]) as segmenter:
+        played = list(play(segmenter, [tmp_path / "clip.avi"], tmp_path / "out"))
+    assert "cannot be decoded: no frame came out" in str(played[0].error)
+
+
+def test_files_that_would_overwrite_each_other_are_refused(bundles: Bundles, tmp_path: Path) -> None:
+    files = [tmp_path / "a" / "x.png", tmp_path / "b" / "x.png"]
+    with (
+        Segmenter.load(bundles["onnx", "fp32"]) as segmenter,
+        pytest.raises(SpecError, match="Two files are called 'x'"),
+    ):
+        list(play(segmenter, files, tmp_path / "out"))
+
+
+def test_missing_and_empty_inputs_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="No file '.*nothing.png'"):
+        expand([tmp_path / "nothing.png"])
+    with pytest.raises(ArtifactError, match="No image and no video in"):
+        expand([tmp_path])
+
+
+def test_an_overlay_draws_the_contour_and_leaves_the_frame_alone() -> None:
+    frame = np.zeros((40, 40, 3), np.uint8)
+    mask = np.zeros((40, 40), np.uint8)
+    mask[10:30, 10:30] = 255
+    drawn = overlay(frame, mask)
+    assert drawn[10, 20].any()
+    assert not drawn[20, 20].any(), "the inside of a lesion must stay visible"
+    assert not frame.any()

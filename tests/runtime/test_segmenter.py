@@ -1,0 +1,118 @@
+"""A loaded bundle takes the frames of its contract and refuses all others in words."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lightawnet_edge import Segmenter
+from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.export.pipeline import ExportSpec, export
+from lightawnet_edge.specs import Precision, Target
+from tests.conftest import SIZE, blobs
+
+Bundles = dict[tuple[str, str], Path]
+EACH = pytest.mark.parametrize("key", [("onnx", "fp32"), ("openvino", "int8")], ids="-".join)
+
+
+@EACH
+def test_masks_are_the_caller_s_and_repeat(bundles: Bundles, key: tuple[str, str]) -> None:
+    (a, _), (b, _) = blobs(2, SIZE)
+    with Segmenter.load(bundles[key], threads=1) as segmenter:
+        first = segmenter(a)
+        kept = first.copy()
+        segmenter(b)
+        np.testing.assert_array_equal(first, kept)
+        np.testing.assert_array_equal(segmenter(a), kept)
+        assert first.dtype == np.uint8
+        assert first.flags.writeable
+
+
+@EACH
+def test_frames_that_are_not_contiguous_are_handled(bundles: Bundles, key: tuple[str, str]) -> None:
+    frame = blobs(1, SIZE)[0][0]
+    view = np.asfortranarray(frame)
+    wide = np.repeat(frame, 2, axis=1)[:, ::2]
+    with Segmenter.load(bundles[key]) as segmenter:
+        expected = segmenter.probability(frame)
+        np.testing.assert_array_equal(segmenter.probability(view), expected)
+        np.testing.assert_array_equal(segmenter.probability(wide), expected)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (np.zeros((64, 64, 3), np.float32), "dtype float32, expected uint8"),
+        (np.zeros((64, 64), np.uint8), r"shape \(64, 64\), .* takes \(64, 64, 3\) \(rgb\)"),
+        (np.zeros((64, 64, 4), np.uint8), r"shape \(64, 64, 4\)"),
+        (np.zeros((3, 64, 64), np.uint8), "export a bundle for this size: --frame 3x64"),
+        (np.zeros((1080, 1920, 3), np.uint8), "--frame 1080x1920"),
+        ([[0]], "A frame is a numpy array, not list"),
+    ],
+)
+def test_wrong_frames_are_refused_in_words(bundles: Bundles, frame: object, message: str) -> None:
+    with Segmenter.load(bundles["onnx", "fp32"]) as segmenter, pytest.raises(SpecError, match=message):
+        segmenter(frame)  # type: ignore[arg-type]
+
+
+@EACH
+def test_changed_bytes_are_noticed_before_anything_is_loaded(
+    bundles: Bundles, key: tuple[str, str], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(bundles[key], copy)
+    engine = copy / Segmenter.load(copy).manifest.engine
+    data = bytearray(engine.read_bytes())
+    data[len(data) // 2] ^= 1
+    engine.write_bytes(data)
+    with pytest.raises(ArtifactError, match=f"{engine.name}' has changed since it was built"):
+        Segmenter.load(copy)
+
+
+def test_a_closed_segmenter_says_so(bundles: Bundles) -> None:
+    segmenter = Segmenter.load(bundles["onnx", "fp32"])
+    segmenter.close()
+    segmenter.close()
+    with pytest.raises(SpecError, match="closed. Load the bundle again"):
+        segmenter(blobs(1, SIZE)[0][0])
+
+
+def test_threads_must_be_positive(bundles: Bundles) -> None:
+    with pytest.raises(SpecError, match="threads=0 must be at least 1"):
+        Segmenter.load(bundles["onnx", "fp32"], threads=0)
+
+
+def test_no_bundle_says_which_command_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="'lightawnet-edge export' makes bundles"):
+        Segmenter.load(tmp_path / "nowhere")
+
+
+def test_a_missing_probability_says_how_to_get_one(checkpoint: Path, tmp_path: Path) -> None:
+    spec = ExportSpec(
+        target=Target.ONNX,
+        precision=Precision.FP32,
+        weights=str(checkpoint),
+        out=tmp_path,
+        probability=False,
+    )
+    with Segmenter.load(export(spec).bundle.path) as segmenter:
+        frame = blobs(1, SIZE)[0][0]
+        assert segmenter(frame).shape == (64, 64)
+        with pytest.raises(SpecError, match="no output 'probability'. Export it again"):
+            segmenter.probability(frame)
+
+
+@EACH
+def test_the_runtime_imports_neither_torch_nor_onnx(bundles: Bundles, key: tuple[str, str]) -> None:
+    program = (
+        "import sys, numpy as np; from lightawnet_edge import Segmenter\n"
+        f"with Segmenter.load({str(bundles[key])!r}) as s: s(np.zeros((64, 64, 3), np.uint8))\n"
+        "print(sorted({'torch', 'onnx', 'nncf', 'cv2', 'typer'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
