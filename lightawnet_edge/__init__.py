@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Public name -> module. Asking for a name imports its module alone: `import lightawnet_edge` is free.
+# Public name -> module. Asking for a name imports its module alone, so the package itself is free.
 _HOMES = {
     "ArtifactError": "errors",
     "BackendUnavailableError": "errors",

@@ -47,20 +47,23 @@ class Contract:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as they stand in the manifest."""
+        mask = [self.frame.height, self.frame.width]
+        outputs: dict[str, Any] = {"mask": {"shape": mask, "dtype": "uint8", "values": [0, 255]}}
+        if self.probability:
+            shape = [self.network.height, self.network.width]
+            outputs["probability"] = {"shape": shape, "dtype": "float32"}
         return {
-            "input": {"name": "frame", "shape": list(self.frame_shape), "dtype": "uint8", "color": str(self.color)},
-            "outputs": {
-                "mask": {"shape": [self.frame.height, self.frame.width], "dtype": "uint8", "values": [0, 255]},
-                **(
-                    {"probability": {"shape": [self.network.height, self.network.width], "dtype": "float32"}}
-                    if self.probability
-                    else {}
-                ),
+            "input": {
+                "name": "frame",
+                "shape": list(self.frame_shape),
+                "dtype": "uint8",
+                "color": str(self.color),
             },
+            "outputs": outputs,
             "network": str(self.network),
             "normalization": self.normalization.to_json(),
             "threshold": self.threshold,
-        }  # fmt: skip
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Contract:
@@ -182,21 +185,27 @@ class Bundle:
         file = folder / MANIFEST
         if not file.is_file():
             raise ArtifactError(
-                f"'{folder}' is no bundle: it has no {MANIFEST}. 'lightawnet-edge export' makes bundles."
+                f"'{folder}' is no bundle: it has no {MANIFEST}. "
+                "'lightawnet-edge export' makes bundles."
             )
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ArtifactError(f"'{file}' is not JSON ({error}). Export the bundle again.") from error
+            raise ArtifactError(
+                f"'{file}' is not JSON ({error}). Export the bundle again."
+            ) from error
         schema = data.get("schema") if isinstance(data, dict) else None
         if schema != SCHEMA:
             raise ArtifactError(
-                f"'{file}' has schema {schema!r}, this version reads {SCHEMA}. Export the bundle again."
+                f"'{file}' has schema {schema!r}, this version reads {SCHEMA}. "
+                "Export the bundle again."
             )
         try:
             return cls(folder, Manifest.from_json(data))
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise ArtifactError(f"'{file}' cannot be understood: {error!r}. Export the bundle again.") from error
+            raise ArtifactError(
+                f"'{file}' cannot be understood: {error!r}. Export the bundle again."
+            ) from error
 
     @property
     def engine(self) -> Path:
@@ -212,18 +221,21 @@ class Bundle:
         for name in (self.manifest.engine, self.manifest.device_graph):
             if name not in self.manifest.files:
                 raise ArtifactError(
-                    f"Bundle '{self.path}' has no sha256 of its file '{name}'. Export the bundle again."
+                    f"Bundle '{self.path}' has no sha256 of its file '{name}'. "
+                    "Export the bundle again."
                 )
         for name, expected in self.manifest.files.items():
             file = self.path / name
             if not file.is_file():
                 raise ArtifactError(
-                    f"Bundle '{self.path}' lacks its file '{name}'. Restore it, or export the bundle again."
+                    f"Bundle '{self.path}' lacks its file '{name}'. "
+                    "Restore it, or export the bundle again."
                 )
             if (found := sha256_of(file)) != expected:
                 raise ArtifactError(
-                    f"'{file}' has changed since it was built: sha256 is {found[:12]}…, the manifest "
-                    f"says {expected[:12]}…. Restore the file, or export the bundle again."
+                    f"'{file}' has changed since it was built: sha256 is {found[:12]}…, "
+                    f"the manifest says {expected[:12]}…. "
+                    "Restore the file, or export the bundle again."
                 )
 
 
@@ -235,15 +247,10 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
-
-
-def _digest(file: Any) -> str:
-    """`hashlib.file_digest` for Python 3.10."""
     digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()
 
 
@@ -253,7 +260,7 @@ def digest_of(data: Mapping[str, Any]) -> str:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file aside and rename it into place: readers see the old bytes or the new, never a mix."""
+    """Write a file aside and rename it into place: readers see the old bytes or the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -275,24 +282,29 @@ def staged_folder(path: Path) -> Iterator[Path]:
     """Give a folder to fill beside `path`; rename it to `path` when the block ends without error.
 
     An existing `path` stays whole until the new one is complete, and stays when the block fails.
+    A process killed between the two renames of a replacement leaves it as `.NAME.old-*/bundle`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.new-"))
     aside.chmod(0o755)
     try:
         yield aside
+        _move_into_place(aside, path)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    if path.exists():
-        old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old-"))
-        path.replace(old / "bundle")
-        try:
-            aside.replace(path)
-        except BaseException:
-            (old / "bundle").replace(path)
-            raise
-        finally:
-            shutil.rmtree(old, ignore_errors=True)
-    else:
-        aside.replace(path)
+
+
+def _move_into_place(new: Path, path: Path) -> None:
+    if not path.exists():
+        new.replace(path)
+        return
+    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old-"))
+    path.replace(old / "bundle")
+    try:
+        new.replace(path)
+    except BaseException:
+        (old / "bundle").replace(path)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)

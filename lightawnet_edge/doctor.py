@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from rich.table import Table
+from rich.markup import escape
 
 from lightawnet_edge import backends
+from lightawnet_edge.benchmarks.machine import read_machine
 from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.specs import Target
 
@@ -48,26 +49,30 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at every backend, tool and accelerator; installs nothing and starts no engine."""
-    found = [_backend(target) for target in Target if str(target) in backends.NAMES]
-    return [*found, *(_tool(*tool) for tool in _TOOLS), _gpu()]
+    """Look at the CPU, the GPU, every backend and tool; installs nothing and starts no engine."""
+    return [
+        _cpu(),
+        _gpu(),
+        *(_backend(target) for target in Target),
+        *(_tool(*tool) for tool in _TOOLS),
+    ]
 
 
-def render(findings: Iterable[Finding]) -> Table:
+def render(findings: Iterable[Finding]) -> str:
     """One line per finding."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    lines = []
     for finding in findings:
         mark = "[green]✓[/green]" if finding.can else "[yellow]✗[/yellow]"
-        text = "; ".join([*(f"{what}" for what in finding.can), *finding.cannot])
-        table.add_row(mark, finding.name, finding.version or "-", text)
-    return table
+        text = escape("; ".join([*finding.can, *finding.cannot]))
+        lines.append(f"{mark} {finding.name:<20} {finding.version or '-':<11} {text}")
+    return "\n".join(lines)
 
 
 def _backend(target: Target) -> Finding:
     try:
         backend = backends.get(target)
     except BackendUnavailableError as error:
-        return Finding(name=str(target), version=None, can=(), cannot=(error.reason,))
+        return Finding(name=f"target {target}", version=None, can=(), cannot=(error.reason,))
     refusals = backend.refusals()
     can = [str(precision) for precision, reason in refusals.items() if reason is None]
     grouped: dict[str, list[str]] = {}
@@ -75,7 +80,7 @@ def _backend(target: Target) -> Finding:
         if reason is not None:
             grouped.setdefault(reason, []).append(str(precision))
     return Finding(
-        name=str(target),
+        name=f"target {target}",
         version=backend.version(),
         can=(f"runs {', '.join(can)}",),
         cannot=tuple(f"no {', '.join(names)}: {reason}" for reason, names in grouped.items()),
@@ -84,10 +89,23 @@ def _backend(target: Target) -> Finding:
 
 def _tool(name: str, extra: str, purpose: str) -> Finding:
     try:
-        return Finding(name=name, version=version(name), can=(purpose,), cannot=())
+        return Finding(name=f"package {name}", version=version(name), can=(purpose,), cannot=())
     except PackageNotFoundError:
         reason = f"needed for {purpose}: pip install 'lightawnet-edge[{extra}]'"
-        return Finding(name=name, version=None, can=(), cannot=(reason,))
+        return Finding(name=f"package {name}", version=None, can=(), cannot=(reason,))
+
+
+def _cpu() -> Finding:
+    machine = read_machine()
+    fast = {
+        "int8": {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"},
+        "bf16": {"avx512_bf16", "amx_bf16", "bf16"},
+    }
+    has = {name: sorted(flags & set(machine.isa)) for name, flags in fast.items()}
+    can = tuple(f"fast {name} ({', '.join(flags)})" for name, flags in has.items() if flags)
+    cannot = tuple(f"no fast {name}" for name, flags in has.items() if not flags)
+    cores = f"{machine.cores} core{'s' if machine.cores > 1 else ''}, {machine.cpus} threads"
+    return Finding(name="cpu", version=None, can=(machine.cpu, cores, *can), cannot=cannot)
 
 
 def _gpu() -> Finding:

@@ -48,7 +48,9 @@ def image_files(folder: Path) -> dict[str, Path]:
         if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
             continue
         if path.stem in found:
-            raise ArtifactError(f"'{found[path.stem]}' and '{path}' share a stem. Keep one of them.")
+            raise ArtifactError(
+                f"'{found[path.stem]}' and '{path}' share a stem. Keep one of them."
+            )
         found[path.stem] = path
     return found
 
@@ -137,7 +139,9 @@ def _decode(path: Path, flag: int) -> Any:
     except cv2.error:  # an empty file
         pixels = None
     if pixels is None:
-        raise ArtifactError(f"'{path}' cannot be decoded as an image: broken, or of an unknown format.")
+        raise ArtifactError(
+            f"'{path}' cannot be decoded as an image: broken, or of an unknown format."
+        )
     return pixels
 
 

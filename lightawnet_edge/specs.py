@@ -1,4 +1,4 @@
-"""The words of the package as types: small, frozen, and refused at birth when they make no sense."""
+"""The words of the package as types: small, frozen, refused at birth when they make no sense."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ class _Word(str, Enum):
             return cls(text.lower())
         except ValueError:
             known = ", ".join(str(member) for member in cls)
-            raise SpecError(
-                f"Unknown {cls.__name__.lower()} '{text}'. Known: {known}."
-            ) from None
+            raise SpecError(f"Unknown {cls.__name__.lower()} '{text}'. Known: {known}.") from None
 
 
 class Precision(_Word):
@@ -92,7 +90,7 @@ class Size:
 
 
 def check_network_size(size: Size) -> None:
-    """Refuse a network input whose sides are not multiples of STRIDE, naming the nearest that are."""
+    """Refuse a network input whose sides are not multiples of STRIDE, and name the nearest."""
     if size.height % STRIDE == 0 and size.width % STRIDE == 0:
         return
     below, above = (
@@ -113,7 +111,7 @@ class Normalization:
     """How pixel values become network input, after scaling to [0, 1]."""
 
     method: str = "standard"
-    """'standard': (x - mean) / std. 'minmax': per-image (x - min) / (max - min), as in the paper."""
+    """'standard': (x - mean) / std. 'minmax': (x - min) / (max - min) of each image."""
     mean: float = 0.5
     """Subtracted from [0, 1] values; the same for every channel. Ignored by 'minmax'."""
     std: float = 0.25
@@ -121,9 +119,7 @@ class Normalization:
 
     def __post_init__(self) -> None:
         if self.method not in ("standard", "minmax"):
-            raise SpecError(
-                f"Unknown normalization '{self.method}'. Known: standard, minmax."
-            )
+            raise SpecError(f"Unknown normalization '{self.method}'. Known: standard, minmax.")
         if not self.std > 0:
             raise SpecError(f"Normalization std={self.std} must be greater than 0.")
 

@@ -8,12 +8,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from torch import nn
 
 from lightawnet_edge.export.pipeline import ExportSpec, export
 from lightawnet_edge.model.checkpoint import CheckpointMeta, save_checkpoint
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.specs import Precision, Size, Target
+
+# Tests share their cores with others: how long an example takes says nothing.
+settings.register_profile("shared-cores", settings(), deadline=None)
+settings.load_profile("shared-cores")
 
 SIZE = Size(64, 64)
 

@@ -34,7 +34,7 @@ class OnnxRuntimeBackend:
 
     def refusals(self) -> Mapping[Precision, str | None]:
         """The CPU provider has convolution kernels for FP32 and INT8 alone."""
-        reason = "ONNX Runtime's CPU provider has no such convolution: it would cast to FP32 silently"
+        reason = "its CPU provider has no such convolution and would cast to fp32 silently"
         return {
             Precision.FP32: None,
             Precision.FP16: reason,

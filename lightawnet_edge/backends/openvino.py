@@ -51,12 +51,10 @@ class OpenVinoBackend:
     def refusals(self) -> Mapping[Precision, str | None]:
         """Ask the CPU plugin what it executes natively; what it emulates counts as refused."""
         offered = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        name = self._core.get_property("CPU", "FULL_DEVICE_NAME")
+        native = [str(precision) for precision in Precision if str(precision).upper() in offered]
+        reason = f"on this CPU OpenVINO computes in {' and '.join(native)} alone"
         return {
-            precision: None
-            if str(precision).upper() in offered
-            else f"the CPU ({name}) has no {str(precision).upper()} arithmetic that OpenVINO uses"
-            for precision in Precision
+            precision: None if str(precision) in native else reason for precision in Precision
         }
 
     def build(self, source: Path, folder: Path, precision: Precision) -> Built:

@@ -1,7 +1,7 @@
 """Frames with their truth, and how masks score against it.
 
-An engine is scored on the frames that its device would give it: an image is stretched to the frame
-size of the engine's contract, its truth likewise, and the mask is compared there, at full frame size.
+An engine is scored on the frames that its device would give it: an image is stretched to the
+frame size of the engine's contract, its truth likewise, and masks are compared there, in full size.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def find_pairs(folder: Path, split: Path | None, limit: int | None) -> list[Pair
     Args:
         folder: Holds `images` and `masks`.
         split: Text file with one stem a line; None takes all.
-        limit: Take this many, evenly spaced over the sorted names, which often go by clinic or clip.
+        limit: Take this many, evenly spaced: sorted names often go by clinic or clip.
 
     Raises:
         ArtifactError: A folder or a mask is missing, or the split names an unknown image.
@@ -56,7 +56,9 @@ def find_pairs(folder: Path, split: Path | None, limit: int | None) -> list[Pair
     images, masks = image_files(folder / "images"), image_files(folder / "masks")
     names = list(images) if split is None else _split_names(split, images)
     if not names:
-        raise SpecError(f"No image in '{folder / 'images'}'. Give a folder of frames with --data DIR.")
+        raise SpecError(
+            f"No image in '{folder / 'images'}'. Give a folder of frames with --data DIR."
+        )
     for name in names:
         if name not in masks:
             raise ArtifactError(
@@ -70,12 +72,14 @@ def find_pairs(folder: Path, split: Path | None, limit: int | None) -> list[Pair
 
 def spaced(count: int, limit: int) -> list[int]:
     """At most `limit` indices below `count`, ascending, evenly spaced."""
-    return [int((index + 0.5) * count / limit) for index in range(limit)] if limit < count else [*range(count)]
+    return (
+        [int((index + 0.5) * count / limit) for index in range(limit)]
+        if limit < count
+        else [*range(count)]
+    )
 
 
-def at_size(
-    frame: UInt8, truth: NDArray[np.bool_], size: Size
-) -> tuple[UInt8, NDArray[np.bool_]]:
+def at_size(frame: UInt8, truth: NDArray[np.bool_], size: Size) -> tuple[UInt8, NDArray[np.bool_]]:
     """Stretch a frame and its truth to the frame size of an engine."""
     return fit(frame, size), fit_mask(truth, size)
 
@@ -106,7 +110,11 @@ def _split_names(split: Path, images: Mapping[str, Path]) -> list[str]:
     if not split.is_file():
         raise ArtifactError(f"No split file '{split}'.")
     lines = (line.strip() for line in split.read_text(encoding="utf-8").splitlines())
-    names = [Path(line).stem if line.endswith((".png", ".jpg", ".jpeg")) else line for line in lines if line]
+    names = [
+        Path(line).stem if line.endswith((".png", ".jpg", ".jpeg")) else line
+        for line in lines
+        if line
+    ]
     for name in names:
         if name not in images:
             raise ArtifactError(f"Split '{split}' names '{name}', but there is no such image.")

@@ -15,8 +15,8 @@ from typing import Any
 
 _CPUS = Path("/sys/devices/system/cpu")
 _FLAGS = (
-    "avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8",
-    "amx_bf16", "asimd", "asimddp", "i8mm", "bf16", "sve",
+    "avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile",
+    "amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "bf16", "sve",
 )  # fmt: skip
 """Instruction sets that decide how fast a convolution runs, as Linux spells them."""
 _PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "openvino", "nncf")
@@ -107,7 +107,7 @@ def read_state() -> MachineState:
 
 
 def busy_seconds() -> float | None:
-    """CPU time of all programs on all CPUs since the system started; a hypervisor's share included."""
+    """CPU time that all programs, and the hypervisor, have taken since the system started."""
     text = _read(Path("/proc/stat"))
     if text is None:
         return None
@@ -118,7 +118,7 @@ def busy_seconds() -> float | None:
 def physical_cores() -> int:
     """Physical cores that this process may use, at least 1.
 
-    A convolution gains nothing from the second thread of a core; a container's CPU quota counts, too.
+    A convolution gains nothing from a core's second thread. A container's CPU quota counts, too.
     """
     cpus = _allowed_cpus()
     siblings = {_read(_CPUS / f"cpu{cpu}/topology/thread_siblings_list") or cpu for cpu in cpus}

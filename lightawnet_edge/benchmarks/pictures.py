@@ -43,17 +43,11 @@ def make_picture(
 
 
 def trace(mask: NDArray[np.bool_], size: Size) -> Contours:
-    """Outlines of a mask, holes included, through the centres of its border pixels at `size`."""
+    """Outlines of a mask at `size`, holes included: the border pixels that belong to it."""
     cv2 = opencv()
     pixels = fit_mask(mask, size).astype(np.uint8)
     lines, _ = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    return tuple(
-        tuple(
-            (round((float(x) + 0.5) / size.width, 4), round((float(y) + 0.5) / size.height, 4))
-            for x, y in line[:, 0]
-        )
-        for line in lines
-    )
+    return tuple(tuple((int(x), int(y)) for x, y in line[:, 0]) for line in lines)
 
 
 def _shrunk(size: Size) -> Size:

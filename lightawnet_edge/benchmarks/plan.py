@@ -1,4 +1,4 @@
-"""What a benchmark measures, and how: the bundles, and the baselines that they are compared with."""
+"""What a benchmark measures, and how: bundles, and the baselines that they are compared with."""
 
 from __future__ import annotations
 

@@ -60,8 +60,8 @@ class WorkerProcess:
         """Send a request and wait for its answer.
 
         Raises:
-            EdgeError: The process died, or gave no answer in time; it is gone after either. What the
-                worker itself raised comes as the class that it raised.
+            EdgeError: The process died, or gave no answer in time; it is gone after either. What
+                the worker itself raised comes as the class that it raised.
         """
         try:
             if self._process.stdin is not None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lightawnet_edge.benchmarks.machine import Machine, MachineState
 from lightawnet_edge.benchmarks.stats import (
+    MAX_OTHERS,
     MIN_FRAMES,
     Interval,
     Latency,
@@ -32,8 +33,8 @@ WORST = 4
 VISIBLE_DROP = 0.005
 """Less Dice lost than this cannot be seen in a contour."""
 
-Contours = tuple[tuple[tuple[float, float], ...], ...]
-"""Closed lines of points (x, y), each as a share of the frame's width and height."""
+Contours = tuple[tuple[tuple[int, int], ...], ...]
+"""Closed lines of points (x, y), in pixels of a picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,13 +127,15 @@ class Record:
     @property
     def doubts(self) -> list[str]:
         """Reasons not to trust these numbers; empty when there are none."""
-        found = latency_doubts(self.timing.rounds_s, self.timing.others)
+        found = latency_doubts(self.timing.rounds_s)
         if self.executed.get("unknown"):
-            found.append(f"{self.executed['unknown']:.0%} of the MACs could not be found in the engine")
+            found.append(
+                f"{self.executed['unknown']:.0%} of the MACs could not be found in the engine"
+            )
         return found
 
     def worst(self) -> list[FrameScore]:
-        """Frames to look at: the largest drops of Dice; the lowest Dice where nothing is compared."""
+        """Frames to look at: largest drops of Dice, or lowest Dice where nothing is compared."""
         if self.is_baseline or self.baseline is None:
             return sorted(self.scores, key=lambda score: (score.dice, score.frame))[:WORST]
         dropped = [(score.dice_drop or 0.0, score.frame, score) for score in self.scores]
@@ -167,12 +170,10 @@ class Record:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Record:
         """Inverse of `to_json`; the computed values are computed again."""
-        plain = ("bundle", "target", "precision", "routing", "frame", "network", "engine_bytes", "executed", "baseline")  # fmt: skip
-        return cls(
-            **{name: data[name] for name in plain},
-            timing=Timing.from_json(data["timing"]),
-            scores=tuple(FrameScore(**score) for score in data["scores"]),
-        )
+        timing = Timing.from_json(data["timing"])
+        scores = tuple(FrameScore(**score) for score in data["scores"])
+        own = {field.name: data[field.name] for field in fields(cls)}
+        return cls(**{**own, "timing": timing, "scores": scores})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +196,7 @@ class Picture:
     """Base64."""
     truth: Contours
     masks: Mapping[str, Contours]
-    """Record to contours."""
+    """Record to contours: those of the engines that did badly on this frame, and their baselines."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Picture:
@@ -227,13 +228,21 @@ class BenchResult:
         return next((other for other in self.records if other.bundle == record.baseline), None)
 
     @property
+    def others(self) -> float:
+        """CPUs that other programs kept busy while engines were timed; 0 where nothing is known."""
+        rounds = [cpus for record in self.records for cpus in record.timing.others]
+        return sum(rounds) / len(rounds) if rounds else 0.0
+
+    @property
     def doubts(self) -> list[str]:
         """Reasons not to trust any of the numbers; those of one engine stand in its record."""
         found = [f"frame '{frame}' was skipped: {reason}" for frame, reason in self.skipped.items()]
+        if (cpus := self.others) > MAX_OTHERS:
+            found.append(f"other programs kept {cpus:.1f} CPUs busy while engines were timed")
         frames = min((len(record.scores) for record in self.records), default=0)
         if frames < MIN_FRAMES:
             found.append(
-                f"{frames} frames are few: intervals of Dice are somewhat too narrow below {MIN_FRAMES}"
+                f"{frames} frames are few: below {MIN_FRAMES}, 95 % intervals of Dice are too narrow"
             )
         if self.machine.governor not in (None, "performance"):
             found.append(f"the CPU governor is '{self.machine.governor}': clocks follow the load")
@@ -285,17 +294,22 @@ def read_result(path: Path) -> BenchResult:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"Report '{path}' cannot be read: {error}. Run 'bench' again.") from error
+        raise ArtifactError(
+            f"Report '{path}' cannot be read: {error}. Run 'bench' again."
+        ) from error
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema != SCHEMA:
         raise ArtifactError(
-            f"Report '{path}' has schema {schema!r}, this version reads {SCHEMA}. Run 'bench' again."
+            f"Report '{path}' has schema {schema!r}, this version reads {SCHEMA}. "
+            "Run 'bench' again."
         )
     try:
         return BenchResult.from_json(data)
     except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"Report '{path}' cannot be understood: {error!r}.") from error
+        raise ArtifactError(
+            f"Report '{path}' cannot be understood: {error!r}. Run 'bench' again."
+        ) from error
 
 
 def _contours(lines: Any) -> Contours:
-    return tuple(tuple((float(x), float(y)) for x, y in line) for line in lines)
+    return tuple(tuple((int(x), int(y)) for x, y in line) for line in lines)

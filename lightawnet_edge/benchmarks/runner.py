@@ -31,8 +31,8 @@ def bench(
 ) -> BenchResult:
     """Measure latency and accuracy of bundles, and of the FP32 network in eager PyTorch.
 
-    An engine that cannot run here, or whose process dies, becomes a failure of the result; the others
-    are measured.
+    An engine that cannot run here, or whose process dies, becomes a failure of the result; the
+    others are measured.
 
     Args:
         bundles: Folders of bundles.

@@ -132,21 +132,27 @@ class Session:
             EdgeError: No bundle is left; the reason of the first that failed.
         """
         scores = {engine.plan.name: engine.scores for engine in self._engines}
-        found = tuple(_record(engine, scores.get(engine.plan.baseline or "")) for engine in self._engines)
+        found = tuple(
+            _record(engine, scores.get(engine.plan.baseline or "")) for engine in self._engines
+        )
         if all(record.is_baseline for record in found):
             raise next(iter(self.errors.values()))
         return found
 
     def pictures(self, records: Sequence[Record]) -> tuple[Picture, ...]:
         """Segment the frames that a report shows once more, and trace their masks."""
-        names = {score.frame for record in records for score in record.worst()}
-        pairs = [pair for pair in self._pairs if pair.name in names]
-        return tuple(self._picture(pair) for pair in self._steps("pictures", pairs))
+        shown: dict[str, set[str | None]] = {}
+        for record in records:
+            for score in record.worst():
+                shown.setdefault(score.frame, set()).update((record.bundle, record.baseline))
+        pairs = [pair for pair in self._pairs if pair.name in shown]
+        return tuple(self._picture(p, shown[p.name]) for p in self._steps("pictures", pairs))
 
-    def _picture(self, pair: Pair) -> Picture:
+    def _picture(self, pair: Pair, names: Collection[str | None]) -> Picture:
         frame, truth = pair.read(ColorOrder.RGB)
         masks = {engine.plan.name: mask for engine, mask, _ in self._segmented(pair)}
-        return make_picture(pair.name, frame, truth, masks)
+        shown = {name: mask for name, mask in masks.items() if name in names}
+        return make_picture(pair.name, frame, truth, shown)
 
     def _latency_files(self, inputs: Collection[Input]) -> dict[Input, Path]:
         """Write a few frames for each kind of input.
@@ -210,7 +216,7 @@ class Session:
         values: UInt8 = np.load(mask)
         return values > 0
 
-    def _ask(self, engine: _Engine, do: str, **arguments: Any) -> dict[str, Any] | None:
+    def _ask(self, engine: _Engine, do: str, /, **arguments: Any) -> dict[str, Any] | None:
         """Ask an engine; where it fails, note the error, let the engine go and return None.
 
         Raises:

@@ -12,18 +12,21 @@ from lightawnet_edge.errors import SpecError
 
 MIN_CALLS = 200
 """A 99th percentile rests on the slowest hundredth: of 200 calls these are two."""
-MAX_SPREAD = 0.05
-"""Median absolute deviation, as a share of p50. An engine that has its cores to itself stays within
-2 % (measured on a two-core virtual machine); beyond this, calls were disturbed."""
-MAX_DRIFT = 0.05
-"""Change of p50 from the first to the last third of the rounds, as a share."""
+MAX_SPREAD = 0.1
+"""Median absolute deviation, as a share of p50. Engines that had a two-core virtual machine to
+themselves stayed within 7 %; beside another busy program, none stayed within 11 %."""
+MAX_DRIFT = 0.1
+"""Change of p50 from the first to the last third of the rounds, as a share: more than the spread."""
 MAX_TAIL = 2.0
-"""p99 over p50: computing has no branch that doubles its time, being interrupted has."""
+"""p99 over p50: computing has no branch that doubles its time. It was up to 1.5 on that machine when
+it was quiet, and 2 to 18 beside another busy program."""
 MAX_OTHERS = 0.1
-"""CPUs that others kept busy while an engine was timed: a quiet system needs a few hundredths."""
-MIN_FRAMES = 30
-"""A bootstrap interval is too narrow for few frames: for skewed differences, of which most frames
-show little and a few show much, a nominal 95 % covers 87 % at 15 frames and 91 % at 30 (simulated)."""
+"""CPUs that others kept busy while engines were timed: a quiet system needs less than this. On two
+cores, one busy thread of others slowed OpenVINO down to a half, eager PyTorch to a fifteenth."""
+MIN_FRAMES = 100
+"""A bootstrap interval is too narrow for few frames, all the more where most frames lose nothing
+and a few lose much. With one frame in eight losing 0.08 Dice on average, a nominal 95 % covered 69 %
+at 16 frames, 79 % at 30 and 89 % at 100 (simulated)."""
 
 _RESAMPLES = 10_000
 _BLOCK = 1_000_000
@@ -79,30 +82,29 @@ def summarize(samples_s: ArrayLike) -> Latency:
     )
 
 
-def latency_doubts(rounds_s: Sequence[Sequence[float]], others: Sequence[float]) -> list[str]:
+def latency_doubts(rounds_s: Sequence[Sequence[float]]) -> list[str]:
     """List the reasons not to trust a latency, in words; empty when there are none.
 
     Args:
         rounds_s: Seconds per call, by round, in the order in which they were measured.
-        others: For each round that it could be read for, how many CPUs others kept busy.
     """
     latency = summarize([sample for samples in rounds_s for sample in samples])
     found = []
     if latency.n < MIN_CALLS:
-        found.append(
-            f"{latency.n} calls are few for a p99, measure at least {MIN_CALLS} (allow more seconds)"
-        )
+        found.append(f"{latency.n} calls are few for a p99 (at least {MIN_CALLS})")
     if (spread := latency.mad_s / latency.p50_s) > MAX_SPREAD:
-        found.append(f"wide spread: half of the calls are more than {spread:.0%} off p50")
+        found.append(f"half of the calls are more than {spread:.0%} off p50")
     if (tail := latency.p99_s / latency.p50_s) > MAX_TAIL:
-        found.append(f"long tail: p99 is {tail:.1f} times p50, calls were interrupted")
+        found.append(f"p99 is {tail:.1f} times p50: calls were interrupted")
     change = drift(rounds_s)
     if change > MAX_DRIFT:
-        found.append(f"slowed down by {change:.0%} from first to last rounds: throttling, or load")
+        found.append(
+            f"{change:.0%} slower in the last rounds than in the first: throttled, or disturbed"
+        )
     elif change < -MAX_DRIFT:
-        found.append(f"sped up by {-change:.0%} from first to last rounds: warm up for longer")
-    if others and (cpus := float(np.mean(others))) > MAX_OTHERS:
-        found.append(f"other programs kept {cpus:.1f} CPUs busy meanwhile")
+        found.append(
+            f"{-change:.0%} faster in the last rounds than in the first: cold, or disturbed"
+        )
     return found
 
 
@@ -141,12 +143,13 @@ def mean_interval(differences: ArrayLike, seed: int = 0) -> Interval:
     return Interval(float(values.mean()), float(low), float(high))
 
 
-def _bootstrap_means(
-    values: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _bootstrap_means(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
     """Means of `_RESAMPLES` samples of the same size, drawn with replacement."""
     rows = max(1, _BLOCK // values.size)
     counts = [min(rows, _RESAMPLES - done) for done in range(0, _RESAMPLES, rows)]
     return np.concatenate(
-        [values[rng.integers(values.size, size=(count, values.size))].mean(axis=1) for count in counts]
+        [
+            values[rng.integers(values.size, size=(count, values.size))].mean(axis=1)
+            for count in counts
+        ]
     )

@@ -38,8 +38,8 @@ class Worker:
     def load(self, engine: Mapping[str, Any], threads: int, frames: str) -> dict[str, Any]:
         """Open an engine and time its cold start: loading, and the first frame to its mask.
 
-        Loading covers importing the toolchain, checking hashes, reading and compiling. It leaves out
-        the start of Python and numpy, which stand here already; files may be in the page cache.
+        Loading covers importing the toolchain, checking hashes, reading and compiling. Starting
+        Python and importing numpy came before; files may be in the page cache.
 
         Args:
             engine: `{"bundle": path}`, or the arguments of `open_eager`.
@@ -123,7 +123,7 @@ def open_eager(contract: Contract, checkpoint: str | None, sha256: str, threads:
     except ImportError as error:
         raise BackendUnavailableError(
             "pytorch",
-            f"{error}. Install it: pip install 'lightawnet-edge[export]', or bench without baseline",
+            f"{error}. Install it: pip install 'lightawnet-edge[export]', or use --no-baseline",
         ) from error
     from lightawnet_edge.export.device_graph import DeviceModel
     from lightawnet_edge.model.checkpoint import load_checkpoint
@@ -146,8 +146,8 @@ def _checkpoint(given: str | None, sha256: str) -> Path:
     if given is None:
         if (packaged := find_by_sha256(sha256)) is None:
             raise SpecError(
-                f"The bundle was made from a checkpoint (sha256 {sha256[:12]}…) that is not packaged. "
-                "Give it with --checkpoint FILE, or bench with --no-baseline."
+                f"The bundle's checkpoint (sha256 {sha256[:12]}…) is not packaged. Give it with "
+                "--checkpoint FILE, or leave the comparison out with --no-baseline."
             )
         return packaged
     path = resolve(given)
@@ -168,7 +168,7 @@ def _open(engine: Mapping[str, Any], threads: int) -> Call:
     return Segmenter.load(engine["bundle"], threads=threads)
 
 
-def _no_engine(frame: Frame) -> Frame:
+def _no_engine(_: Frame) -> Frame:
     raise SpecError("No engine is loaded. Ask for 'load' first.")
 
 

@@ -15,16 +15,17 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError
 from lightawnet_edge.frames import UInt8
 from lightawnet_edge.specs import Target
 
 Frames = Callable[[], Iterable[UInt8]]
 """Starts over with each call: quantizers read the frames more than once."""
 
-FLOAT_NODES = (r"/preprocess/.*", r"/network/attention/(MatMul|Softmax).*", r"out")
+FLOAT_NODES = (r"/preprocess/.*", r"/network/attention/(MatMul|Softmax).*", r"out", r"/[^/]+")
 """Patterns of nodes that stay in float: preprocessing, whose range is the camera's; the softmax
-attention; and the last convolution, whose logits are compared with the threshold."""
+attention; the last convolution; and the head after it, which has no module in its name. The head
+matters: ONNX Runtime turns a float convolution between quantized neighbours into an integer one."""
 
 _INPUT = "frame"
 
@@ -39,8 +40,14 @@ def quantize(device_graph: Path, folder: Path, target: Target, frames: Frames) -
         ArtifactError: The quantizer refuses the graph.
     """
     quantizers = {Target.OPENVINO: _with_nncf, Target.ONNX: _with_onnxruntime}
-    with _quiet():
-        return quantizers[target](device_graph, folder, frames)
+    try:
+        with _quiet():
+            return quantizers[target](device_graph, folder, frames)
+    except EdgeError:
+        raise
+    except Exception as error:  # both tools raise whatever their depths raise
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise ArtifactError(f"{target}: cannot quantize '{device_graph}': {reason}") from error
 
 
 def _with_nncf(device_graph: Path, folder: Path, frames: Frames) -> Path:
@@ -54,17 +61,14 @@ def _with_nncf(device_graph: Path, folder: Path, frames: Frames) -> Path:
     nncf.set_log_level(logging.ERROR)
     model = openvino.Core().read_model(device_graph)
     count = sum(1 for _ in frames())
-    try:
-        quantized = nncf.quantize(
-            model,
-            nncf.Dataset(_Again(frames)),
-            subset_size=count,
-            preset=nncf.QuantizationPreset.MIXED,  # LeakyReLU leaves negative values: asymmetric
-            fast_bias_correction=True,
-            ignored_scope=nncf.IgnoredScope(patterns=list(FLOAT_NODES), validate=False),
-        )
-    except (RuntimeError, nncf.ValidationError, nncf.InternalError) as error:
-        raise ArtifactError(f"NNCF {nncf.__version__} cannot quantize the graph: {error}") from error
+    quantized = nncf.quantize(
+        model,
+        nncf.Dataset(_Again(frames)),
+        subset_size=count,
+        preset=nncf.QuantizationPreset.MIXED,  # LeakyReLU leaves negative values: asymmetric
+        fast_bias_correction=True,
+        ignored_scope=nncf.IgnoredScope(patterns=list(FLOAT_NODES), validate=False),
+    )
     file = folder / "quantized.xml"
     openvino.save_model(quantized, file, compress_to_fp16=False)
     return file

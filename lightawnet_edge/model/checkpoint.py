@@ -31,8 +31,9 @@ _BLOCKS = {
 }  # fmt: skip
 _PARTS = {
     "dwconv": "depthwise", "conv1_1.0": "expand", "conv1_1.1": "expand_norm", "conv1_2.0": "gate",
-    "down": "project", "up.0": "reduce", "up.1": "reduce_norm", "att.0": "squeeze", "att.2": "excite",
-    "weight.weight": "dynamic.bank", "weight.attention.net": "dynamic.routing", "weight.norm": "dynamic.norm",
+    "down": "project", "up.0": "reduce", "up.1": "reduce_norm", "att.0": "squeeze",
+    "att.2": "excite", "weight.weight": "dynamic.bank", "weight.norm": "dynamic.norm",
+    "weight.attention.net": "dynamic.routing",
 }  # fmt: skip
 _OUT_PARTS = {"attention.net": "routing", "norm": "norm", "weight": "bank"}
 
@@ -100,7 +101,8 @@ def read_metadata(path: Path) -> CheckpointMeta:
     if text is None:
         raise ArtifactError(
             f"Checkpoint '{path}' is a safetensors file without LightAWNet metadata. "
-            "Train with 'lightawnet-edge train' or convert with 'lightawnet-edge import-checkpoint'."
+            "Train with 'lightawnet-edge train', or convert with "
+            "'lightawnet-edge import-checkpoint'."
         )
     try:
         data = json.loads(text)
@@ -123,7 +125,7 @@ def load_checkpoint(path: str | Path) -> LightAWNet:
     file_path = resolve(path)
     meta = read_metadata(file_path)
     with _opened(file_path) as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}
+        state = {name: file.get_tensor(name) for name in sorted(file.keys())}
     model = LightAWNet(in_channels=meta.in_channels)
     _check_fit(state, model.state_dict(), f"Checkpoint '{file_path}'")
     model.load_state_dict(state)
@@ -199,8 +201,9 @@ def import_author_checkpoint(path: Path) -> tuple[LightAWNet, int]:
     except Exception as error:  # torch raises half a dozen unrelated types here
         reason = re.split(r"[\n.]", str(error))[0]
         raise ArtifactError(
-            f"'{path}' cannot be read as tensors and plain values alone ({reason}). Only pickles of "
-            'the form {"state": state_dict, "epoch": int} are taken; code in a pickle is never run.'
+            f"'{path}' cannot be read as tensors and plain values alone ({reason}). Only pickles "
+            'of the form {"state": state_dict, "epoch": int} are taken; '
+            "code in a pickle is never run."
         ) from error
     if (
         not isinstance(data, dict)
@@ -215,7 +218,9 @@ def import_author_checkpoint(path: Path) -> tuple[LightAWNet, int]:
     first = state.get("layer1.dwconv.weight")
     channels = int(first.shape[0]) if isinstance(first, Tensor) and first.ndim == 4 else 1
     if channels not in (1, 3):
-        raise ArtifactError(f"'{path}': tensor 'layer1.dwconv.weight' has {channels} channels, not 1 or 3.")
+        raise ArtifactError(
+            f"'{path}': tensor 'layer1.dwconv.weight' has {channels} channels, not 1 or 3."
+        )
     model = LightAWNet(in_channels=channels)
     expected = {author_name(name): tensor for name, tensor in model.state_dict().items()}
     _check_fit(state, expected, f"'{path}'")
@@ -272,7 +277,6 @@ def _opened(path: Path) -> Any:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
         raise ArtifactError(
-            f"Checkpoint '{path}' is not a safetensors file ({error}). For a pickle of the authors' "
-            "code, run 'lightawnet-edge import-checkpoint'."
+            f"Checkpoint '{path}' is not a safetensors file ({error}). For a pickle of the "
+            "authors' code, run 'lightawnet-edge import-checkpoint'."
         ) from error
-

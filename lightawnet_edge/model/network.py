@@ -49,7 +49,8 @@ class DynamicConv(nn.Module):
         n, c, h, w = x.shape
         kernels = torch.einsum("nk,koihw->noihw", self.route(x), self.bank)
         y = F.conv2d(x.reshape(1, n * c, h, w), kernels.flatten(0, 1), padding=1, groups=n)
-        return self.norm(y.reshape(n, self.out_channels, h, w))  # type: ignore[no-any-return]
+        out: Tensor = self.norm(y.reshape(n, self.out_channels, h, w))
+        return out
 
 
 class EncoderBlock(nn.Module):
@@ -71,7 +72,8 @@ class EncoderBlock(nn.Module):
         a = F.leaky_relu(self.expand_norm(self.expand(self.depthwise(x))), NEGATIVE_SLOPE)
         gate = torch.sigmoid(self.gate(a))
         u = self.project(torch.cat([a, a * gate], 1))
-        return self.dynamic(u + x)  # type: ignore[no-any-return]
+        out: Tensor = self.dynamic(u + x)
+        return out
 
 
 class DecoderBlock(nn.Module):
@@ -96,11 +98,12 @@ class DecoderBlock(nn.Module):
         """(N, Cin, H, W) and a skip (N, Cin/2, 2H, 2W) to (N, Cin/2, 2H, 2W)."""
         z = F.leaky_relu(self.reduce_norm(self.reduce(x)), NEGATIVE_SLOPE)
         z = F.interpolate(z, scale_factor=2, mode="bilinear", align_corners=False)
-        return self.dynamic(z * self.channel_weights(z) + skip)  # type: ignore[no-any-return]
+        out: Tensor = self.dynamic(z * self.channel_weights(z) + skip)
+        return out
 
 
 class NonLocalAttention(nn.Module):
-    """Softmax attention over all pixels, without scaling, behind a learned scalar that starts at 0."""
+    """Softmax attention over all pixels, not scaled, behind a learned scalar that starts at 0."""
 
     def __init__(self, channels: int) -> None:
         """Query and key have an eighth of the channels."""
@@ -114,7 +117,8 @@ class NonLocalAttention(nn.Module):
         """(N, C, h, w) to the same shape; the attention matrix is (N, h*w, h*w)."""
         query, key, value = (f(x).flatten(2) for f in (self.query, self.key, self.value))
         attention = torch.softmax(query.transpose(1, 2) @ key, dim=-1)
-        return self.gamma * (value @ attention.transpose(1, 2)).reshape(x.shape) + x
+        mixed: Tensor = value @ attention.transpose(1, 2)
+        return self.gamma * mixed.reshape(x.shape) + x
 
 
 def check_channels(in_channels: int) -> None:
@@ -162,7 +166,8 @@ class LightAWNet(nn.Module):
         """
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise SpecError(
-                f"Input of shape {tuple(x.shape)} does not fit: expected (N, {self.in_channels}, H, W)."
+                f"Input of shape {tuple(x.shape)} does not fit: "
+                f"expected (N, {self.in_channels}, H, W)."
             )
         check_network_size(Size(*x.shape[2:]))
         e1 = self.e1(x)
@@ -176,14 +181,15 @@ class LightAWNet(nn.Module):
         c = self.attention(a5 * torch.sigmoid(resize_aligned(b5, a5)))
         s4 = self.s4(b5 * torch.sigmoid(resize_aligned(a5, b5)))
         u3 = self.u3(self.u2(self.u1(c, s4), e3), e2)
-        return self.out(self.u4(u3, e1))  # type: ignore[no-any-return]
+        logits: Tensor = self.out(self.u4(u3, e1))
+        return logits
 
     def probability(self, x: Tensor) -> Tensor:
         """Probability in (0, 1) of each pixel; same shapes as `forward`."""
         return torch.sigmoid(self(x))
 
     def dynamic_convs(self) -> dict[str, DynamicConv]:
-        """The ten dynamic convolutions by the name of their block, in the order of the forward pass."""
+        """The ten dynamic convolutions by the name of their block, in the order of the wiring."""
         return {
             name.partition(".")[0]: module
             for name, module in self.named_modules()

@@ -15,8 +15,8 @@ from lightawnet_edge.specs import ColorOrder, Normalization, Size
 _MAX_BILINEAR = 2
 """Bilinear interpolation reads two pixels a side: shrinking by more than this skips pixels."""
 _MAX_AFTER_BOXES = 4 / 3
-"""Shrinking that may be left after boxes. What is finer than the new pixels then leaves at most 0.36
-of its contrast, no more than a box alone (1/3); at a factor of 2 it would be 0.59 (sines, measured)."""
+"""Shrinking that may be left after boxes: waves finer than a new pixel then keep at most 0.36 of
+their contrast, hardly more than after a box alone (1/3); with 2 it would be 0.59 (measured)."""
 
 
 def box_factor(length: int, target: int) -> int:
@@ -28,10 +28,10 @@ def box_factor(length: int, target: int) -> int:
 def resize(x: Tensor, size: Size) -> Tensor:
     """Resize (N, C, H, W) to `size` without aliasing; boxes of whole pixels are averaged.
 
-    Sample positions follow the half-pixel convention. Where a side divides well into boxes, they are
-    averaged first, and what is left is interpolated. Where it does not (a prime height, say), the
-    side is first interpolated to the next multiple of its target, and the boxes are averaged last:
-    the geometry is exact in both orders.
+    Sample positions follow the half-pixel convention. Where a side divides well into boxes, they
+    are averaged first, and what is left is interpolated. Where it does not (a prime height, say),
+    the side is first interpolated to the next multiple of its target, and the boxes are averaged
+    last: the geometry is exact in both orders.
     """
     rows, columns = _boxes(x.shape[2], size.height), _boxes(x.shape[3], size.width)
     x = _average(x, (rows[0], columns[0]))

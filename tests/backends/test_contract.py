@@ -92,7 +92,7 @@ def test_a_broken_engine_gives_one_sentence(target: Target, tmp_path: Path) -> N
 
 
 def test_fp16_on_onnxruntime_s_cpu_is_refused_not_emulated() -> None:
-    with pytest.raises(BackendUnavailableError, match="would cast to FP32 silently"):
+    with pytest.raises(BackendUnavailableError, match="would cast to fp32 silently"):
         backends.get_for(Target.ONNX, Precision.FP16)
 
 

@@ -1,0 +1,197 @@
+"""Pictures of a result, as SVG in data URIs; each for light and for dark pages."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lightawnet_edge.benchmarks.records import Record
+
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's palette: told apart by colour-blind readers, and on white as on near-black."""
+BASELINE_COLOR = "#8a8f98"
+MARKERS = ("o", "s", "^", "D", "v", "P")
+_WIDTH_IN = 5.6
+_MARGIN_IN = 1.0
+_ROW_IN = 0.46
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """Colours of everything in a picture that is not data."""
+
+    ink: str
+    faint: str
+    paper: str
+
+
+LIGHT = Theme(ink="#22262b", faint="#d5d9de", paper="#ffffff")
+DARK = Theme(ink="#d8dce2", faint="#3a4048", paper="#1a1d21")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """The same picture twice, as data URIs."""
+
+    light: str
+    dark: str
+
+
+def colors_of(records: Sequence[Record]) -> dict[str, str]:
+    """Record to its colour, the same wherever it is shown; gray for baselines."""
+    engines = [record.bundle for record in records if not record.is_baseline]
+    colors = {name: COLORS[index % len(COLORS)] for index, name in enumerate(engines)}
+    return {record.bundle: colors.get(record.bundle, BASELINE_COLOR) for record in records}
+
+
+def latency_figure(records: Sequence[Record], deadline_s: float) -> Figure:
+    """Every timed call as a dot, one row an engine; within a row from first to last, downwards."""
+
+    def draw(axes: Any, theme: Theme) -> None:
+        colors = colors_of(records)
+        for row, record in enumerate(records):
+            samples_ms = 1000 * np.concatenate([np.array(s) for s in record.timing.rounds_s])
+            _strip(axes, row, samples_ms, colors[record.bundle])
+            latency = record.latency
+            for value_s, length in (
+                (latency.p50_s, 0.4),
+                (latency.p90_s, 0.3),
+                (latency.p99_s, 0.3),
+            ):
+                axes.plot(
+                    [1000 * value_s] * 2, [row - length, row + length], color=theme.ink, lw=1.2
+                )
+        axes.axvline(1000 * deadline_s, color=theme.ink, lw=1, ls=(0, (4, 3)))
+        axes.annotate(
+            f"{1000 * deadline_s:.1f} ms", (1000 * deadline_s, 1), color=theme.ink, ha="center",
+            xycoords=("data", "axes fraction"), xytext=(0, 3), textcoords="offset points", fontsize=9,
+        )  # fmt: skip
+        _log_axis(axes.xaxis, axes.set_xscale)
+        _rows(axes, records)
+        axes.set_xlabel("ms per frame, log scale · ticks: p50, p90, p99")
+
+    return _figure(draw, _height(records))
+
+
+def drop_figure(records: Sequence[Record]) -> Figure:
+    """What each engine loses on each frame, with the mean and its 95 % interval."""
+    compared = [record for record in records if record.dice_drop and not record.is_baseline]
+
+    def draw(axes: Any, theme: Theme) -> None:
+        colors = colors_of(records)
+        axes.axvline(0, color=theme.ink, lw=1, ls=(0, (4, 3)))
+        for row, record in enumerate(compared):
+            drops = np.array([score.dice_drop for score in record.scores])
+            _strip(axes, row, drops, colors[record.bundle])
+            if (drop := record.dice_drop) is not None:
+                axes.plot([drop.low, drop.high], [row, row], color=theme.ink, lw=2)
+                axes.plot(drop.mean, row, "D", color=theme.ink, ms=5)
+        # Differences that are all but zero shall not be blown up to look like something.
+        axes.set_xlim(min(axes.get_xlim()[0], -0.01), max(axes.get_xlim()[1], 0.01))
+        _rows(axes, compared)
+        axes.set_xlabel("Dice lost against FP32, by frame · diamond: mean, bar: 95 %")
+
+    return _figure(draw, _height(compared))
+
+
+def trade_figure(records: Sequence[Record]) -> Figure:
+    """Dice over p50; the bar is the 95 % interval of the paired difference from FP32."""
+
+    def draw(axes: Any, theme: Theme) -> None:
+        colors = colors_of(records)
+        for index, record in enumerate(records):
+            x, y, drop = 1000 * record.latency.p50_s, record.accuracy["dice"], record.dice_drop
+            errors = drop and [[max(0.0, drop.high - drop.mean)], [max(0.0, drop.mean - drop.low)]]
+            axes.errorbar(
+                x, y, yerr=errors, label=record.bundle, color=colors[record.bundle], ls="none",
+                marker=MARKERS[index % len(MARKERS)], ms=8, mec=theme.paper, mew=0.8, capsize=3,
+            )  # fmt: skip
+        _log_axis(axes.xaxis, axes.set_xscale)
+        low, high = axes.get_ylim()
+        middle, half = (low + high) / 2, max(0.01, (high - low) * 0.6)
+        axes.set_ylim(middle - half, middle + half)
+        axes.margins(x=0.12)
+        axes.grid(axis="both", color=theme.faint, lw=0.6)
+        axes.set_xlabel("p50, ms per frame, log scale")
+        axes.set_ylabel("Dice, mean of all frames")
+        axes.legend(
+            frameon=False, labelcolor=theme.ink, fontsize=9, loc="upper center",
+            bbox_to_anchor=(0.45, -0.18), ncol=2, handletextpad=0.4,
+        )  # fmt: skip
+
+    return _figure(draw, 3.0 + 0.25 * ((len(records) + 1) // 2))
+
+
+def _strip(axes: Any, row: int, values: Any, color: str) -> None:
+    """Dots from the top of a row to its bottom, in their order."""
+    spread = np.linspace(-0.28, 0.28, len(values)) if len(values) > 1 else np.zeros(1)
+    # As pixels: thousands of dots would make a vector picture heavy.
+    axes.plot(values, row + spread, "o", ms=3.2, mew=0, color=color, alpha=0.55, rasterized=True)
+
+
+def _rows(axes: Any, records: Sequence[Record]) -> None:
+    axes.set_yticks(range(len(records)), [_wrapped(record.bundle) for record in records])
+    axes.set_ylim(len(records) - 0.45, -0.55)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(
+        axis="x", which="major", color=axes.spines["bottom"].get_edgecolor(), lw=0.4, alpha=0.4
+    )
+
+
+def _wrapped(name: str) -> str:
+    """Long names over two lines, broken at a hyphen near the middle."""
+    cuts = [index + 1 for index, letter in enumerate(name) if letter == "-"]
+    if len(name) <= 18 or not cuts:
+        return name
+    cut = min(cuts, key=lambda index: abs(index - len(name) / 2))
+    return f"{name[:cut]}\n{name[cut:]}"
+
+
+def _log_axis(axis: Any, set_scale: Callable[[str], None]) -> None:
+    """Log scale with plain numbers: 1, 2, 5, 10, 20, 50, ..."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    set_scale("log")
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _height(records: Sequence[Record]) -> float:
+    return _MARGIN_IN + _ROW_IN * max(2, len(records))
+
+
+def _figure(draw: Callable[[Any, Theme], None], height_in: float) -> Figure:
+    return Figure(*(_svg(draw, theme, height_in) for theme in (LIGHT, DARK)))
+
+
+def _svg(draw: Callable[[Any, Theme], None], theme: Theme, height_in: float) -> str:
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure as Canvas
+
+    with mpl.rc_context(_style(theme)):
+        figure = Canvas(figsize=(_WIDTH_IN, height_in), dpi=160)
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        draw(axes, theme)
+        buffer = io.BytesIO()
+        # Without date and salt equal results give equal pictures.
+        figure.savefig(
+            buffer, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None}
+        )
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _style(theme: Theme) -> dict[str, Any]:
+    return {
+        "text.color": theme.ink, "axes.edgecolor": theme.ink, "axes.labelcolor": theme.ink,
+        "xtick.color": theme.ink, "ytick.color": theme.ink, "axes.linewidth": 0.8,
+        "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False, "font.size": 10.5,
+        "font.family": ["DejaVu Sans"], "svg.hashsalt": "bench", "xtick.minor.size": 0,
+    }  # fmt: skip

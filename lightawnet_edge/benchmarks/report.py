@@ -1,0 +1,153 @@
+"""From a result to what people read: a table in the terminal, a page in the browser."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from lightawnet_edge.benchmarks import figures, stats
+from lightawnet_edge.benchmarks.records import VISIBLE_DROP, BenchResult, Contours, Record
+from lightawnet_edge.benchmarks.verdict import (
+    dice_texts,
+    executed_text,
+    fastest_first,
+    headline,
+    milliseconds,
+    percent,
+    tiles,
+)
+from lightawnet_edge.bundle import replace_file
+from lightawnet_edge.errors import BackendUnavailableError
+
+HTML, JSON = "report.html", "report.json"
+_MB = 1e6
+
+
+def write_report(result: BenchResult, folder: Path) -> Path:
+    """Write `report.json` and `report.html` into a folder; return the page.
+
+    Raises:
+        BackendUnavailableError: Jinja2 or matplotlib is not installed.
+    """
+    page = html(result)
+    text = json.dumps(result.to_json(), ensure_ascii=False, separators=(",", ":"))
+    replace_file(folder / JSON, text.encode())
+    replace_file(folder / HTML, page.encode())
+    return folder / HTML
+
+
+def folder_name(result: BenchResult) -> str:
+    """Time of the result as a name that sorts by time, e.g. '2026-01-31T12-00-00'."""
+    return datetime.fromisoformat(result.created).strftime("%Y-%m-%dT%H-%M-%S")
+
+
+def console(result: BenchResult) -> Group:
+    """Everything for the terminal, within 80 columns: verdict, table, failures, doubts."""
+    notes = [Text(f"failed  {fail.bundle}: {fail.reason}", "red") for fail in result.failures]
+    notes += [Text(f"doubt   {doubt}", "yellow") for doubt in _all_doubts(result)]
+    return Group(Text(headline(result), "bold"), table(result), *notes)
+
+
+def table(result: BenchResult) -> Table:
+    """One engine a row, fastest first; two lines each."""
+    found = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    found.add_column("engine\nexecuted", overflow="fold", max_width=28)
+    for heading in ("p50 ms\nmin", "p90", "p99", "start s\nMB", "Dice\nIoU", "Dice lost\n95 %"):
+        found.add_column(heading, justify="right", no_wrap=True)
+    for record in fastest_first(result.records):
+        found.add_row(*(Text(f"{first}\n{second}") for first, second in _cells(record)))
+    return found
+
+
+def _cells(record: Record) -> list[tuple[str, str]]:
+    latency, accuracy, memory = record.latency, record.accuracy, record.timing.peak_memory_bytes
+    return [
+        (record.bundle, executed_text(record)),
+        (milliseconds(latency.p50_s), milliseconds(latency.min_s)),
+        (milliseconds(latency.p90_s), ""),
+        (milliseconds(latency.p99_s), ""),
+        (f"{record.cold_start_s:.2f}", "–" if memory is None else f"{memory / _MB:.0f}"),
+        (f"{accuracy['dice']:.4f}", f"{accuracy['iou']:.4f}"),
+        _loss(record),
+    ]
+
+
+def _loss(record: Record) -> tuple[str, str]:
+    if record.is_baseline or record.dice_drop is None:
+        return "–", ""
+    mean, interval = dice_texts(record.dice_drop)
+    return mean, interval
+
+
+def _all_doubts(result: BenchResult) -> list[str]:
+    of_records = [
+        f"{record.bundle}: {doubt}" for record in result.records for doubt in record.doubts
+    ]
+    return [*result.doubts, *of_records]
+
+
+def html(result: BenchResult) -> str:
+    """One page that needs no other file and no network.
+
+    Raises:
+        BackendUnavailableError: Jinja2 or matplotlib is not installed.
+    """
+    try:
+        import jinja2
+        import matplotlib as mpl
+    except ImportError as error:
+        raise BackendUnavailableError(
+            "report", f"{error}. Install it: pip install 'lightawnet-edge[export]'"
+        ) from error
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "executed": executed_text,
+        "loss": _loss,
+        "megabytes": _megabytes,
+        "ms": milliseconds,
+        "outline": outline,
+        "percent": percent,
+    }
+    source = files("lightawnet_edge.benchmarks").joinpath("report.html").read_text(encoding="utf-8")
+    mpl.set_loglevel("error")
+    return str(environment.from_string(source).render(_context(result)))
+
+
+def _context(result: BenchResult) -> dict[str, Any]:
+    records = fastest_first(result.records)
+    deadline_s = result.settings["deadline_s"]
+    compared = any(record.dice_drop and not record.is_baseline for record in records)
+    return {
+        "result": result,
+        "records": records,
+        "colors": figures.colors_of(records),
+        "headline": headline(result),
+        "tiles": tiles(result),
+        "deadline_s": deadline_s,
+        "latency": figures.latency_figure(records, deadline_s),
+        "trade": figures.trade_figure(records),
+        "drops": figures.drop_figure(records) if compared else None,
+        "pictures": {picture.frame: picture for picture in result.pictures},
+        "visible_drop": VISIBLE_DROP,
+        "stats": stats,
+    }
+
+
+def _megabytes(size: int | None) -> str:
+    return "–" if size is None else f"{size / _MB:.{0 if size > 10 * _MB else 1}f} MB"
+
+
+def outline(contours: Contours, width: int, height: int) -> str:
+    """Path data of an SVG for contours in shares of width and height."""
+    lines = (" ".join(f"{x * width:.1f},{y * height:.1f}" for x, y in line) for line in contours)
+    return " ".join(f"M{line}Z" for line in lines)

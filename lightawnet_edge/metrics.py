@@ -1,0 +1,72 @@
+"""Scores of one predicted mask against the truth; numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightawnet_edge.errors import SpecError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentationScore:
+    """Overlap of two masks of one image (or a mean over images); every value in [0, 1]."""
+
+    dice: float
+    """2 TP / (2 TP + FP + FN)."""
+    iou: float
+    """TP / (TP + FP + FN)."""
+    precision: float
+    """TP / (TP + FP)."""
+    recall: float
+    """TP / (TP + FN)."""
+
+
+def score_mask(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> SegmentationScore:
+    """Score a predicted mask; both are boolean, of equal shape.
+
+    Two empty masks agree: all values are 1. Where only one is empty nothing was found rightly: all
+    values are 0, precision and recall too, which leaves no image out of a mean.
+
+    Raises:
+        SpecError: The shapes differ, or a mask is not boolean.
+    """
+    _check(prediction, truth)
+    hits = int(np.count_nonzero(prediction & truth))
+    predicted, true = int(np.count_nonzero(prediction)), int(np.count_nonzero(truth))
+    if predicted == 0 or true == 0:
+        agreed = float(predicted == true)
+        return SegmentationScore(dice=agreed, iou=agreed, precision=agreed, recall=agreed)
+    return SegmentationScore(
+        dice=2 * hits / (predicted + true),
+        iou=hits / (predicted + true - hits),
+        precision=hits / predicted,
+        recall=hits / true,
+    )
+
+
+def mean_score(scores: Sequence[SegmentationScore]) -> SegmentationScore:
+    """Average over images, each of equal weight.
+
+    Raises:
+        SpecError: There are no scores.
+    """
+    if not scores:
+        raise SpecError("There is no score to average: no image was measured.")
+    return SegmentationScore(
+        dice=float(np.mean([score.dice for score in scores])),
+        iou=float(np.mean([score.iou for score in scores])),
+        precision=float(np.mean([score.precision for score in scores])),
+        recall=float(np.mean([score.recall for score in scores])),
+    )
+
+
+def _check(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None:
+    if prediction.shape != truth.shape:
+        raise SpecError(f"The prediction has shape {prediction.shape}, the truth {truth.shape}.")
+    for name, mask in (("prediction", prediction), ("truth", truth)):
+        if mask.dtype != np.bool_:
+            raise SpecError(f"The {name} has dtype {mask.dtype}, expected bool. Threshold it first.")

@@ -1,0 +1,249 @@
+"""What to train, on what, and how: a frozen value that reads and writes TOML. Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.specs import Normalization, Size, check_network_size
+
+LOSSES = ("bce-dice", "bce")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentConfig:
+    """How far a training frame may be changed; every change is drawn anew per frame and epoch."""
+
+    strength: float = 1.0
+    """Multiplies every range and chance below, flips apart; 0 turns all augmentation off."""
+    flip: float = 0.5
+    """Chance of a horizontal flip, and of a vertical one."""
+    rotation_deg: float = 15.0
+    """Rotation by up to this many degrees, either way."""
+    scale: float = 0.15
+    """Zoom between 1 - this and 1 + this."""
+    brightness: float = 0.1
+    """Added to all channels, up to this share of full scale, either way."""
+    contrast: float = 0.1
+    """Contrast factor between 1 - this and 1 + this."""
+    saturation: float = 0.1
+    """Saturation factor between 1 - this and 1 + this (colour frames)."""
+    hue_deg: float = 5.0
+    """Hue rotation by up to this many degrees, either way (colour frames)."""
+    blur: float = 0.1
+    """Chance of a Gaussian blur with a standard deviation of 0.3 to 1.5 pixels."""
+    highlights: float = 0.1
+    """Chance of one to four specular highlights."""
+
+    def __post_init__(self) -> None:
+        for name in ("strength", "rotation_deg", "hue_deg"):
+            if getattr(self, name) < 0:
+                raise SpecError(f"augment.{name}={getattr(self, name)} must not be negative.")
+        for name in ("flip", "scale", "brightness", "contrast", "saturation", "blur", "highlights"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SpecError(f"augment.{name}={getattr(self, name)} must be in [0, 1).")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """One training run; equal configs on equal data give equal weights on one machine."""
+
+    data: Path
+    """Folder with `images/` and `masks/`."""
+    out: Path
+    """Run folder."""
+    split: Path | None = None
+    """Text file with one stem a line: the training frames. None: all that are not for validation."""
+    val_split: Path | None = None
+    """The same for validation. None: what `split` leaves out, or a share drawn by hash of the stem."""
+    val_fraction: float = 0.1
+    """Share of frames for validation where no split file is given."""
+    in_channels: int = 3
+    """3 for colour, 1 for gray."""
+    size: Size = Size(256, 256)
+    """Network input; multiples of 16."""
+    normalization: Normalization = field(default_factory=Normalization)
+    epochs: int = 60
+    batch_size: int = 8
+    """Frames per optimizer step, over all processes."""
+    lr: float = 2e-3
+    """Learning rate at the end of the warm-up."""
+    warmup_epochs: float = 1.0
+    """The learning rate rises linearly for this long, then falls on a cosine to a hundredth."""
+    weight_decay: float = 1e-2
+    """AdamW's decay of kernels; biases and norms are left alone."""
+    clip_norm: float = 1.0
+    """Gradients are scaled down to this norm; 0 turns that off."""
+    ema_decay: float = 0.998
+    """Per step; validation and checkpoints use the averaged weights. 0 turns averaging off."""
+    loss: str = "bce-dice"
+    """'bce-dice', or 'bce' as in the paper."""
+    patience: int = 0
+    """Stop after this many epochs without a better validation Dice; 0 never stops early."""
+    precision: str = "auto"
+    """'fp32', 'bf16', 'fp16' (CUDA only), or 'auto': bf16 where the device computes it natively."""
+    device: str = "auto"
+    threads: int = 0
+    """CPU threads per process; 0 leaves torch's choice."""
+    seed: int = 0
+    init: str | None = None
+    """Checkpoint (file or packaged name) to start from."""
+    freeze_norm: bool = False
+    """Keep the statistics of batch norms as they are (for fine-tuning and tiny batches)."""
+    training_data: str = ""
+    """Name, version and attribution of the data, for the checkpoint's metadata."""
+    license: str = "unknown"
+    """Terms under which the weights may be used, for the checkpoint's metadata."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        check_network_size(self.size)
+        if self.in_channels not in (1, 3):
+            raise SpecError(f"in_channels={self.in_channels} must be 1 (gray) or 3 (colour).")
+        self._check_choices()
+        self._check_ranges()
+
+    def _check_choices(self) -> None:
+        for name, known in (("loss", LOSSES), ("precision", PRECISIONS), ("device", DEVICES)):
+            if getattr(self, name) not in known:
+                raise SpecError(
+                    f"Unknown {name} '{getattr(self, name)}'. Known: {', '.join(known)}."
+                )
+
+    def _check_ranges(self) -> None:
+        for name in ("epochs", "batch_size", "lr"):
+            if not getattr(self, name) > 0:
+                raise SpecError(f"{name}={getattr(self, name)} must be greater than 0.")
+        for name in ("warmup_epochs", "weight_decay", "clip_norm", "patience", "threads", "seed"):
+            if getattr(self, name) < 0:
+                raise SpecError(f"{name}={getattr(self, name)} must not be negative.")
+        if not 0 < self.val_fraction < 1:
+            raise SpecError(f"val_fraction={self.val_fraction} must be between 0 and 1.")
+        if not 0 <= self.ema_decay < 1:
+            raise SpecError(f"ema_decay={self.ema_decay} must be in [0, 1).")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, tables last, None left out: what stands in the TOML file."""
+        values: dict[str, Any] = {}
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, Size | Path):
+                values[item.name] = str(value)
+            elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+                values[item.name] = dataclasses.asdict(value)
+            elif value is not None:
+                values[item.name] = value
+        return dict(sorted(values.items(), key=lambda pair: isinstance(pair[1], dict)))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Inverse of `to_dict`; keys that are left out take their defaults.
+
+        Raises:
+            SpecError: A key is unknown, of the wrong type, or out of range; or `data` or `out` lacks.
+        """
+        for needed in ("data", "out"):
+            if needed not in values:
+                raise SpecError(f"Training needs '{needed}': give --{needed}, or set it in the TOML file.")
+        return _build(cls, values, "")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file into plain values.
+
+    Raises:
+        ArtifactError: The file is missing or is not TOML.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
+    if not path.is_file():
+        raise ArtifactError(f"No config '{path}'.")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"Config '{path}' is not TOML: {error}.") from error
+
+
+def resolve(file: Path | None, flags: Mapping[str, Any]) -> TrainConfig:
+    """Lay flags over a TOML file over the defaults; a flag that is None was not given.
+
+    `flags` takes the keys of the TOML file; a nested mapping changes only the keys that it names.
+
+    Raises:
+        ArtifactError: The file is missing or is not TOML.
+        SpecError: As for `TrainConfig.from_dict`.
+    """
+    return TrainConfig.from_dict(_laid_over(read_toml(file) if file else {}, flags))
+
+
+def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        if isinstance(value, Mapping):
+            below = merged.get(key, {})
+            merged[key] = _laid_over(below if isinstance(below, Mapping) else {}, value)
+        elif value is not None:
+            merged[key] = value
+    return merged
+
+
+def to_toml(config: TrainConfig) -> str:
+    """Text that `read_toml` and `TrainConfig.from_dict` turn into an equal config."""
+    lines: list[str] = []
+    for key, value in config.to_dict().items():
+        if isinstance(value, dict):
+            lines += ["", f"[{key}]", *(_assignment(*item) for item in value.items())]
+        else:
+            lines.append(_assignment(key, value))
+    return "\n".join(lines) + "\n"
+
+
+def _assignment(key: str, value: object) -> str:
+    # JSON's strings, numbers and booleans are TOML's too, as long as DEL stays escaped.
+    return f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
+
+
+def _build(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:
+    known = {item.name: item for item in dataclasses.fields(cls)}
+    if unknown := [key for key in values if key not in known]:
+        raise SpecError(
+            f"Unknown key '{where}{unknown[0]}' in the training config. Known{' there' if where else ''}: "
+            f"{', '.join(known)}."
+        )
+    return cls(**{key: _read(str(known[key].type), value, where + key) for key, value in values.items()})
+
+
+def _read(kind: str, value: Any, name: str) -> Any:
+    """Turn a plain value into the type of its field, which is known by its annotation's text."""
+    if kind in _NESTED:
+        if not isinstance(value, Mapping):
+            raise SpecError(f"{name}={value!r} must be a table: [{name}].")
+        return _build(_NESTED[kind], value, f"{name}.")
+    accepted, convert = _SCALARS[kind]
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "bool"):
+        raise SpecError(f"{name}={value!r} is no {kind.removesuffix(' | None')}.")
+    return convert(value)
+
+
+_NESTED: dict[str, type[Any]] = {"Normalization": Normalization, "AugmentConfig": AugmentConfig}
+_SCALARS: dict[str, tuple[tuple[type[Any], ...], Any]] = {
+    "int": ((int,), int),
+    "float": ((int, float), float),
+    "bool": ((bool,), bool),
+    "str": ((str,), str),
+    "str | None": ((str,), str),
+    "Path": ((str, Path), Path),
+    "Path | None": ((str, Path), Path),
+    "Size": ((str, Size), lambda value: Size.parse(str(value))),
+}

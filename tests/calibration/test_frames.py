@@ -1,0 +1,50 @@
+"""A calibration set is real frames under a digest of their bytes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lightawnet_edge.calibration.frames import PACKAGED, CalibrationSet
+from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.specs import ColorOrder, Size
+
+
+def test_the_digest_depends_on_the_bytes_alone(dataset: Path, tmp_path: Path) -> None:
+    original = CalibrationSet.open(dataset)
+    for number, file in enumerate(reversed(original.files)):
+        shutil.copy(file, tmp_path / f"renamed{number}.png")
+    renamed = CalibrationSet.open(tmp_path)
+    assert renamed.source.sha256 == original.source.sha256
+    assert renamed.source.frames == 8
+    (tmp_path / "renamed0.png").unlink()
+    assert CalibrationSet.open(tmp_path).source.sha256 != original.source.sha256
+
+
+def test_frames_come_as_the_camera_of_the_contract_gives_them(dataset: Path) -> None:
+    frames = CalibrationSet.open(dataset)
+    rgb = list(frames.frames(Size(40, 48), ColorOrder.RGB))
+    bgr = list(frames.frames(Size(40, 48), ColorOrder.BGR))
+    assert len(rgb) == 8
+    assert rgb[0].shape == (40, 48, 3)
+    np.testing.assert_array_equal(rgb[0], bgr[0][:, :, ::-1])
+    assert next(iter(frames.frames(Size(40, 48), ColorOrder.GRAY))).shape == (40, 48)
+
+
+def test_without_a_folder_the_packaged_frames_are_taken() -> None:
+    packaged = CalibrationSet.open(None)
+    assert packaged.source.name == PACKAGED
+    assert packaged.source.frames == len(packaged.files) >= 10
+
+
+def test_an_empty_folder_is_refused_and_nothing_is_invented(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"No image in .*never calibrated on random data\. Give a folder"):
+        CalibrationSet.open(tmp_path)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="No folder '.*nowhere'"):
+        CalibrationSet.open(tmp_path / "nowhere")

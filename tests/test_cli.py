@@ -1,0 +1,179 @@
+"""The command line from outside: exit codes, one-line errors, clean stdout, and no heavy import."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from lightawnet_edge import __version__
+from lightawnet_edge.cli import main
+
+Bundles = dict[tuple[str, str], Path]
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Done]
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    def call(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["lightawnet-edge", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return Done(code, *capsys.readouterr())
+
+    return call
+
+
+def test_version_and_help(cli: Cli) -> None:
+    assert cli("--version").out.strip() == __version__
+    text = cli("--help").out
+    for command in ("demo", "doctor", "train", "import-checkpoint", "export", "bench", "run"):
+        assert command in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["export"], ["bench"], ["run"], ["train"], ["demo"], ["doctor"], ["import-checkpoint"]],
+)
+def test_every_command_has_help(cli: Cli, arguments: list[str]) -> None:
+    done = cli(*arguments, "--help")
+    assert done.code == 0
+    assert "Usage" in done.out
+
+
+def test_doctor_has_a_line_per_target_and_a_reason_for_each_gap(cli: Cli) -> None:
+    rows = {row["name"]: row for row in json.loads(cli("doctor", "--json").out)}
+    assert {"cpu", "nvidia gpu", "target onnx", "target openvino", "target tensorrt"} <= set(rows)
+    assert "runs fp32" in rows["target openvino"]["can"][0]
+    assert all(row["can"] or row["cannot"] for row in rows.values())
+    text = cli("doctor").out
+    assert len(text.splitlines()) == len(rows), "one line each"
+
+
+def test_export_prints_the_bundle_on_stdout_and_narrates_on_stderr(
+    cli: Cli, checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    command = ("export", "--target", "onnx", "--weights", checkpoint, "--calibration", dataset, "--out", tmp_path)  # fmt: skip
+    first = cli(*command, "--json")
+    data = json.loads(first.out)
+    assert data["built"] is True
+    assert data["manifest"]["executed"]["fp32"] == 1
+    assert "tracing the device graph" in first.err
+    second = cli(*command)
+    assert "nothing to do" in second.err
+    assert second.out.startswith(str(tmp_path / "tiny-onnx-fp32"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["export", "--int8", "--fp32"], 2, "One precision per bundle: found --fp32 and --int8"),
+        (["export", "--int8", "--routing", "dynamic"], 2, "quantizers need constant kernels"),
+        (["export", "--frame", "big"], 2, "'big' is no size. Give HEIGHTxWIDTH"),
+        (["export", "--weights", "nothing"], 3, "neither a file nor packaged weights. Packaged:"),
+        (["export", "--target", "onnx", "--fp16"], 4, "would cast to fp32 silently"),
+        (["export", "--target", "tensorrt", "--fp16"], 4, "'tensorrt' cannot run here"),
+        (["export", "--int8", "--calibration", "nowhere"], 3, "No folder 'nowhere'"),
+        (["run", "nowhere", "frame.png"], 3, "No file 'frame.png'"),
+        (["bench"], 2, "lightawnet-edge export"),
+        (["bench", "nowhere"], 3, "is no bundle"),
+        (["train", "--data", "nowhere", "--out", "run"], 3, "nowhere"),
+        (
+            ["import-checkpoint", "nowhere.pkl", "--out", "x.safetensors"],
+            3,
+            "No file 'nowhere.pkl'",
+        ),
+    ],
+)
+def test_a_user_s_mistake_is_one_line_and_an_exit_code(
+    cli: Cli,
+    arguments: list[str],
+    code: int,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = cli(*arguments)
+    assert done.code == code
+    assert "Traceback" not in done.err
+    assert done.err.startswith("error: ")
+    assert message in done.err
+    assert done.out == ""
+    assert not list(tmp_path.iterdir()), "a refused request leaves nothing behind"
+
+
+@pytest.mark.parametrize("arguments", [["export", "--target", "coreml"], ["explode"], ["run"]])
+def test_a_misspelt_request_exits_2(cli: Cli, arguments: list[str]) -> None:
+    done = cli(*arguments)
+    assert done.code == 2
+    assert "Traceback" not in done.err
+
+
+def test_debug_shows_the_traceback(cli: Cli) -> None:
+    from lightawnet_edge.errors import SpecError
+
+    with pytest.raises(SpecError):
+        cli("--debug", "export", "--int8", "--fp32")
+
+
+def test_run_writes_masks_and_reports_broken_frames(
+    cli: Cli, bundles: Bundles, dataset: Path, tmp_path: Path
+) -> None:
+    mixed = tmp_path / "mixed"
+    shutil.copytree(dataset / "images", mixed)
+    (mixed / "zz.png").write_bytes(b"broken")
+    done = cli("run", bundles["openvino", "int8"], mixed, "--out", tmp_path / "out")
+    assert done.code == 0
+    assert done.out.startswith("8 masks and overlays")
+    assert "1 skipped" in done.out
+    assert "skipped" in done.err
+    assert "zz.png' cannot be decoded" in done.err
+    assert len(list((tmp_path / "out").glob("*.mask.png"))) == 8
+
+
+def test_run_fails_when_no_frame_could_be_read(cli: Cli, bundles: Bundles, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"broken")
+    done = cli("run", bundles["onnx", "fp32"], tmp_path / "a.png", "--out", tmp_path / "out")
+    assert done.code == 3
+    assert "cannot be decoded" in done.err
+
+
+def test_import_checkpoint_converts_and_does_not_overwrite(cli: Cli, tmp_path: Path) -> None:
+    pickle = tmp_path / "theirs.pkl"
+    torch.save({"state": {}, "epoch": 3}, pickle)
+    done = cli("import-checkpoint", pickle, "--out", tmp_path / "ours.safetensors")
+    assert done.code == 3
+    assert "is missing" in done.err
+    (tmp_path / "ours.safetensors").write_text("mine")
+    done = cli("import-checkpoint", pickle, "--out", tmp_path / "ours.safetensors")
+    assert done.code == 2
+    assert "replace it with --force" in done.err
+    assert (tmp_path / "ours.safetensors").read_text() == "mine"
+
+
+def test_a_closed_pipe_is_no_error(bundles: Bundles) -> None:
+    program = (
+        f"{sys.executable} -m lightawnet_edge.cli doctor --json | true; exit ${{PIPESTATUS[0]}}"
+    )
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightawnet_edge.errors import (
+    ArtifactError,
+    BackendUnavailableError,
+    CheckFailedError,
+    EdgeError,
+    SpecError,
+)
+from lightawnet_edge.specs import (
+    STRIDE,
+    ColorOrder,
+    Normalization,
+    Precision,
+    Routing,
+    Size,
+    Target,
+    check_network_size,
+)
+
+SIDES = st.integers(1, 5000)
+
+
+@pytest.mark.parametrize("word", [*Precision, *Target, *Routing, *ColorOrder])
+def test_words_are_read_as_they_are_written(
+    word: Precision | Target | Routing | ColorOrder,
+) -> None:
+    assert type(word).parse(str(word)) is word
+    assert type(word).parse(str(word).upper()) is word
+    assert f"{word}" == word.value
+
+
+def test_unknown_words_are_answered_with_all_known_ones() -> None:
+    with pytest.raises(SpecError, match=r"Unknown precision 'int4'\. Known: fp32, fp16, bf16"):
+        Precision.parse("int4")
+    with pytest.raises(SpecError, match=r"Unknown target 'coreml'.*openvino.*tensorrt-rtx\."):
+        Target.parse("coreml")
+
+
+@given(height=SIDES, width=SIDES)
+def test_sizes_are_read_as_they_are_written(height: int, width: int) -> None:
+    size = Size(height, width)
+    assert Size.parse(str(size)) == size
+    assert str(size) == f"{height}x{width}"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("352", Size(352, 352)), ("1080X1920", Size(1080, 1920)), (" 48 x 64 ", Size(48, 64))],
+)
+def test_sizes_may_be_typed_in_other_ways(text: str, size: Size) -> None:
+    assert Size.parse(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "x", "10x", "1x2x3", "-1x5", "1.5", "big", "10²"])
+def test_other_texts_are_no_sizes(text: str) -> None:
+    with pytest.raises(SpecError, match=r"is no size\. Give HEIGHTxWIDTH in pixels"):
+        Size.parse(text)
+
+
+@pytest.mark.parametrize(("height", "width"), [(0, 5), (5, 0), (-1, 5)])
+def test_sizes_are_positive(height: int, width: int) -> None:
+    with pytest.raises(SpecError, match=f"Size {height}x{width} is not positive"):
+        Size(height, width)
+
+
+@given(rows=st.integers(1, 100), columns=st.integers(1, 100))
+def test_multiples_of_the_stride_fit(rows: int, columns: int) -> None:
+    check_network_size(Size(rows * STRIDE, columns * STRIDE))
+
+
+@given(height=SIDES, width=SIDES)
+def test_other_sizes_are_refused_with_two_that_fit_and_enclose(height: int, width: int) -> None:
+    if height % STRIDE == 0 and width % STRIDE == 0:
+        return
+    with pytest.raises(SpecError, match=f"multiples of {STRIDE}") as caught:
+        check_network_size(Size(height, width))
+    words = str(caught.value).rstrip(".").split()
+    below, above = Size.parse(words[-3]), Size.parse(words[-1])
+    check_network_size(below)
+    check_network_size(above)
+    for side, low, high in [
+        (height, below.height, above.height),
+        (width, below.width, above.width),
+    ]:
+        assert low <= max(side, STRIDE) <= high
+        assert high - low <= STRIDE
+
+
+def test_specs_are_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Size(1, 2).height = 3  # type: ignore[misc] # the fault under test
+
+
+@given(
+    method=st.sampled_from(["standard", "minmax"]),
+    mean=st.floats(-10, 10),
+    std=st.floats(1e-3, 10),
+)
+def test_a_normalization_comes_back_equal(method: str, mean: float, std: float) -> None:
+    normalization = Normalization(method=method, mean=mean, std=std)
+    assert Normalization.from_json(normalization.to_json()) == normalization
+
+
+@pytest.mark.parametrize("std", [0.0, -1.0, float("nan")])
+def test_a_normalization_divides_by_something_positive(std: float) -> None:
+    with pytest.raises(SpecError, match=r"std=.* must be greater than 0"):
+        Normalization(std=std)
+
+
+def test_unknown_normalizations_are_answered_with_the_known_ones() -> None:
+    with pytest.raises(SpecError, match=r"'zscore'\. Known: standard, minmax"):
+        Normalization(method="zscore")
+
+
+def test_each_kind_of_error_has_its_exit_code() -> None:
+    kinds: list[type[EdgeError]] = [
+        SpecError,
+        ArtifactError,
+        BackendUnavailableError,
+        CheckFailedError,
+    ]
+    assert [kind.exit_code for kind in kinds] == [2, 3, 4, 5]
+    assert issubclass(SpecError, ValueError)
+
+
+def test_an_absent_backend_says_its_name_and_the_reason() -> None:
+    error = BackendUnavailableError("tensorrt", "no CUDA device is visible")
+    assert str(error) == "'tensorrt' cannot run here: no CUDA device is visible"
+    assert (error.name, error.reason) == ("tensorrt", "no CUDA device is visible")
