@@ -109,7 +109,7 @@ def _cpu() -> Finding:
 
 
 def _gpu() -> Finding:
-    """Ask NVIDIA's driver itself: no framework is imported, and nothing is initialised on a device."""
+    """Ask NVIDIA's driver itself: no framework is imported, no context is made on a device."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -117,7 +117,11 @@ def _gpu() -> Finding:
     number = ctypes.c_int()
     driver.cuDriverGetVersion(ctypes.byref(number))
     count = ctypes.c_int()
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or not count.value:
+    if (
+        driver.cuInit(0) != 0
+        or driver.cuDeviceGetCount(ctypes.byref(count)) != 0
+        or not count.value
+    ):
         return Finding(name="nvidia gpu", version=None, can=(), cannot=("driver, but no device",))
     return Finding(
         name="nvidia gpu",

@@ -69,4 +69,6 @@ def _check(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None:
         raise SpecError(f"The prediction has shape {prediction.shape}, the truth {truth.shape}.")
     for name, mask in (("prediction", prediction), ("truth", truth)):
         if mask.dtype != np.bool_:
-            raise SpecError(f"The {name} has dtype {mask.dtype}, expected bool. Threshold it first.")
+            raise SpecError(
+                f"The {name} has dtype {mask.dtype}, expected bool. Threshold it first."
+            )

@@ -172,7 +172,7 @@ def test_import_checkpoint_converts_and_does_not_overwrite(cli: Cli, tmp_path: P
 
 def test_a_closed_pipe_is_no_error(bundles: Bundles) -> None:
     program = (
-        f"{sys.executable} -m lightawnet_edge.cli doctor --json | true; exit ${{PIPESTATUS[0]}}"
+        f"{sys.executable} -m lightawnet_edge doctor --json | true; exit ${{PIPESTATUS[0]}}"
     )
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr

@@ -159,13 +159,13 @@ def test_two_images_of_one_stem_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="No folder '.*nowhere'"):
+    with pytest.raises(ArtifactError, match=r"No folder '.*nowhere'"):
         image_files(tmp_path / "nowhere")
 
 
 def write_video(path: Path, levels: list[int]) -> None:
     """Frames (48, 64) that are red on the left, with a blue level that tells them apart."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
     for level in levels:
         frame = np.full((48, 64, 3), level, np.uint8)
         frame[:, :32] = (0, 0, 255)

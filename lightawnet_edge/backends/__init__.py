@@ -23,7 +23,7 @@ def get(target: Target) -> Backend:
     """Import and return the backend of a target.
 
     Raises:
-        BackendUnavailableError: Its toolchain is not installed, or this version has no such backend.
+        BackendUnavailableError: Its toolchain is not installed, or there is no such backend.
     """
     if target not in _FACTORIES:
         raise BackendUnavailableError(

@@ -61,8 +61,8 @@ def mac_shares(
         macs_of: Convolution to multiply-accumulates per frame; not empty.
 
     Returns:
-        Every precision to its share, to six digits; shares sum to 1. A convolution that was not found
-        in the engine counts as 'unknown', a key that is only there when it is needed.
+        Every precision to its share, to six digits; shares sum to 1. A convolution that was not
+        found in the engine counts as 'unknown', a key that is only there when it is needed.
     """
     total = sum(macs_of.values())
     counts = {str(precision): 0 for precision in Precision}

@@ -15,6 +15,16 @@ from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.specs import Precision
 
 ENGINE = "engine.onnx"
+_FAILURES = (
+    "Fail",
+    "InvalidArgument",
+    "InvalidGraph",
+    "InvalidProtobuf",
+    "NoSuchFile",
+    "NotImplemented",
+    "RuntimeException",
+)
+"""ONNX Runtime's exceptions: they have no base of their own."""
 _WARNINGS_OFF = 3
 """ONNX Runtime's severity for errors only."""
 
@@ -43,7 +53,7 @@ class OnnxRuntimeBackend:
         }
 
     def build(self, source: Path, folder: Path, precision: Precision) -> Built:
-        """Take the graph as it is, and let ONNX Runtime optimize it once to see the kernels it picks."""
+        """Take the graph as it is; ONNX Runtime optimizes it once, to tell its kernels."""
         engine = source
         if source.parent != folder:
             engine = folder / ENGINE
@@ -68,7 +78,7 @@ class OnnxRuntimeBackend:
         return options
 
     def _executed(self, engine: Path) -> dict[str, Precision]:
-        """Kernels of the optimized graph: QLinearConv runs in INT8, every other convolution in FP32."""
+        """Kernels of the optimized graph: QLinearConv runs in INT8, other convolutions in FP32."""
         import onnx
 
         with tempfile.TemporaryDirectory() as folder, _errors(self._ort, engine):
@@ -108,9 +118,11 @@ def _errors(ort: Any, path: Path) -> Iterator[None]:
     """Turn ONNX Runtime's own errors into one sentence."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    kinds = (state.Fail, state.InvalidGraph, state.InvalidArgument, state.InvalidProtobuf, state.NotImplemented, state.NoSuchFile, state.RuntimeException)  # fmt: skip
+    kinds = tuple(getattr(state, name) for name in _FAILURES)
     try:
         yield
     except kinds as error:
         reason = str(error).splitlines()[0]
-        raise ArtifactError(f"ONNX Runtime {ort.__version__} cannot take '{path}': {reason}") from error
+        raise ArtifactError(
+            f"ONNX Runtime {ort.__version__} cannot take '{path}': {reason}"
+        ) from error

@@ -15,7 +15,7 @@ from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.specs import Precision
 
 ENGINE = "engine.xml"
-# The hint is never left to OpenVINO: on CPUs that have BF16, its default runs an FP32 model in BF16.
+# The hint is never left to OpenVINO, whose default runs an FP32 model in BF16 on CPUs that have it.
 # What an INT8 engine leaves in float stays FP32, so that it computes the same on every CPU.
 _HINTS = {
     Precision.FP32: "f32",
@@ -53,9 +53,7 @@ class OpenVinoBackend:
         offered = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         native = [str(precision) for precision in Precision if str(precision).upper() in offered]
         reason = f"on this CPU OpenVINO computes in {' and '.join(native)} alone"
-        return {
-            precision: None if str(precision) in native else reason for precision in Precision
-        }
+        return {precision: None if str(precision) in native else reason for precision in Precision}
 
     def build(self, source: Path, folder: Path, precision: Precision) -> Built:
         """Write `engine.xml` and `engine.bin` from an ONNX file or an OpenVINO model."""
@@ -89,7 +87,7 @@ class OpenVinoSession:
         self._names = [port.get_any_name() for port in compiled.outputs]
 
     def infer(self, frame: NDArray[Any], outputs: tuple[str, ...]) -> Tensors:
-        """Run one frame. The request's own outputs are views that the next call overwrites: copies."""
+        """Run one frame; copies the outputs, which are views that the next call overwrites."""
         self._request.infer([frame], share_inputs=True)
         return {
             name: np.array(self._request.get_output_tensor(self._names.index(name)).data)
@@ -123,5 +121,7 @@ def _errors(path: Path) -> Iterator[None]:
         yield
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = next((line for line in lines if not line.startswith(("Exception from", "Check"))), "")
+        reason = next(
+            (line for line in lines if not line.startswith(("Exception from", "Check"))), ""
+        )
         raise ArtifactError(f"OpenVINO cannot take '{path}': {reason or lines[-1]}") from error

@@ -53,6 +53,12 @@ def find_pairs(folder: Path, split: Path | None, limit: int | None) -> list[Pair
         ArtifactError: A folder or a mask is missing, or the split names an unknown image.
         SpecError: No image is left.
     """
+    for name in ("images", "masks"):
+        if not (folder / name).is_dir():
+            raise ArtifactError(
+                f"'{folder}' has no folder '{name}'. Give a folder that has 'images' and 'masks', "
+                "whose files have equal names, with --data DIR."
+            )
     images, masks = image_files(folder / "images"), image_files(folder / "masks")
     names = list(images) if split is None else _split_names(split, images)
     if not names:

@@ -16,9 +16,12 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's palette: told apart by colour-blind readers, and on white as on near-black."""
 BASELINE_COLOR = "#8a8f98"
 MARKERS = ("o", "s", "^", "D", "v", "P")
-_WIDTH_IN = 5.6
+_WIDTH_IN = 5.4
 _MARGIN_IN = 1.0
-_ROW_IN = 0.46
+_ROW_IN = 0.55
+_TALL_IN = 6.4
+_NAME_LETTERS = 18
+"""Longer names go over two lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,9 @@ class Theme:
     paper: str
 
 
-LIGHT = Theme(ink="#22262b", faint="#d5d9de", paper="#ffffff")
-DARK = Theme(ink="#d8dce2", faint="#3a4048", paper="#1a1d21")
+LIGHT = Theme(ink="#22262b", faint="#e1e4e8", paper="#ffffff")
+DARK = Theme(ink="#d8dce2", faint="#343a42", paper="#1a1d21")
+Draw = Callable[[Any, Theme], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,39 +55,34 @@ def colors_of(records: Sequence[Record]) -> dict[str, str]:
 
 def latency_figure(records: Sequence[Record], deadline_s: float) -> Figure:
     """Every timed call as a dot, one row an engine; within a row from first to last, downwards."""
+    colors = colors_of(records)
 
     def draw(axes: Any, theme: Theme) -> None:
-        colors = colors_of(records)
         for row, record in enumerate(records):
-            samples_ms = 1000 * np.concatenate([np.array(s) for s in record.timing.rounds_s])
-            _strip(axes, row, samples_ms, colors[record.bundle])
+            samples_s = np.concatenate([np.array(s) for s in record.timing.rounds_s])
+            _strip(axes, row, 1000 * samples_s, colors[record.bundle])
             latency = record.latency
-            for value_s, length in (
-                (latency.p50_s, 0.4),
-                (latency.p90_s, 0.3),
-                (latency.p99_s, 0.3),
-            ):
-                axes.plot(
-                    [1000 * value_s] * 2, [row - length, row + length], color=theme.ink, lw=1.2
-                )
+            for value_s, half in ((latency.p50_s, 0.4), (latency.p90_s, 0.3), (latency.p99_s, 0.3)):
+                axes.plot([1000 * value_s] * 2, [row - half, row + half], color=theme.ink, lw=1.3)
         axes.axvline(1000 * deadline_s, color=theme.ink, lw=1, ls=(0, (4, 3)))
         axes.annotate(
-            f"{1000 * deadline_s:.1f} ms", (1000 * deadline_s, 1), color=theme.ink, ha="center",
-            xycoords=("data", "axes fraction"), xytext=(0, 3), textcoords="offset points", fontsize=9,
+            f"{1000 * deadline_s:.1f} ms", (1000 * deadline_s, 1), color=theme.ink, size=9.5,
+            xycoords=("data", "axes fraction"), xytext=(0, 3), ha="center",
+            textcoords="offset points",
         )  # fmt: skip
-        _log_axis(axes.xaxis, axes.set_xscale)
-        _rows(axes, records)
-        axes.set_xlabel("ms per frame, log scale · ticks: p50, p90, p99")
+        _log_axis(axes)
+        _rows(axes, records, theme)
+        axes.set_xlabel("ms per frame, log scale; ticks: p50, p90, p99")
 
-    return _figure(draw, _height(records))
+    return _figure(draw, _MARGIN_IN + _ROW_IN * max(2, len(records)))
 
 
 def drop_figure(records: Sequence[Record]) -> Figure:
     """What each engine loses on each frame, with the mean and its 95 % interval."""
+    colors = colors_of(records)
     compared = [record for record in records if record.dice_drop and not record.is_baseline]
 
     def draw(axes: Any, theme: Theme) -> None:
-        colors = colors_of(records)
         axes.axvline(0, color=theme.ink, lw=1, ls=(0, (4, 3)))
         for row, record in enumerate(compared):
             drops = np.array([score.dice_drop for score in record.scores])
@@ -92,106 +91,108 @@ def drop_figure(records: Sequence[Record]) -> Figure:
                 axes.plot([drop.low, drop.high], [row, row], color=theme.ink, lw=2)
                 axes.plot(drop.mean, row, "D", color=theme.ink, ms=5)
         # Differences that are all but zero shall not be blown up to look like something.
-        axes.set_xlim(min(axes.get_xlim()[0], -0.01), max(axes.get_xlim()[1], 0.01))
-        _rows(axes, compared)
-        axes.set_xlabel("Dice lost against FP32, by frame · diamond: mean, bar: 95 %")
+        low, high = axes.get_xlim()
+        axes.set_xlim(min(low, -0.01), max(high, 0.01))
+        _rows(axes, compared, theme)
+        axes.set_xlabel("Dice lost against FP32; diamond: mean, bar: 95 %")
 
-    return _figure(draw, _height(compared))
+    return _figure(draw, _MARGIN_IN + _ROW_IN * max(2, len(compared)))
 
 
 def trade_figure(records: Sequence[Record]) -> Figure:
     """Dice over p50; the bar is the 95 % interval of the paired difference from FP32."""
+    colors = colors_of(records)
 
     def draw(axes: Any, theme: Theme) -> None:
-        colors = colors_of(records)
         for index, record in enumerate(records):
-            x, y, drop = 1000 * record.latency.p50_s, record.accuracy["dice"], record.dice_drop
-            errors = drop and [[max(0.0, drop.high - drop.mean)], [max(0.0, drop.mean - drop.low)]]
+            drop = record.dice_drop
             axes.errorbar(
-                x, y, yerr=errors, label=record.bundle, color=colors[record.bundle], ls="none",
-                marker=MARKERS[index % len(MARKERS)], ms=8, mec=theme.paper, mew=0.8, capsize=3,
+                1000 * record.latency.p50_s, record.accuracy["dice"],
+                yerr=drop and [[max(0.0, drop.high - drop.mean)], [max(0.0, drop.mean - drop.low)]],
+                label=record.bundle, color=colors[record.bundle], ls="none",
+                marker=MARKERS[index % len(MARKERS)], ms=9, mec=theme.paper, mew=0.8, capsize=3,
             )  # fmt: skip
-        _log_axis(axes.xaxis, axes.set_xscale)
+        axes.margins(x=0.12)
+        _log_axis(axes)
         low, high = axes.get_ylim()
         middle, half = (low + high) / 2, max(0.01, (high - low) * 0.6)
         axes.set_ylim(middle - half, middle + half)
-        axes.margins(x=0.12)
-        axes.grid(axis="both", color=theme.faint, lw=0.6)
+        axes.grid(axis="both", color=theme.faint, lw=0.8)
         axes.set_xlabel("p50, ms per frame, log scale")
-        axes.set_ylabel("Dice, mean of all frames")
+        axes.set_ylabel("Dice, mean over frames")
         axes.legend(
-            frameon=False, labelcolor=theme.ink, fontsize=9, loc="upper center",
-            bbox_to_anchor=(0.45, -0.18), ncol=2, handletextpad=0.4,
+            frameon=False, labelcolor=theme.ink, loc="upper center", bbox_to_anchor=(0.45, -0.12),
+            ncol=2, handletextpad=0.4, columnspacing=1.4,
         )  # fmt: skip
 
-    return _figure(draw, 3.0 + 0.25 * ((len(records) + 1) // 2))
+    return _figure(draw, _TALL_IN)
 
 
 def _strip(axes: Any, row: int, values: Any, color: str) -> None:
     """Dots from the top of a row to its bottom, in their order."""
-    spread = np.linspace(-0.28, 0.28, len(values)) if len(values) > 1 else np.zeros(1)
+    spread = np.linspace(-0.3, 0.3, len(values)) if len(values) > 1 else np.zeros(1)
     # As pixels: thousands of dots would make a vector picture heavy.
-    axes.plot(values, row + spread, "o", ms=3.2, mew=0, color=color, alpha=0.55, rasterized=True)
+    axes.plot(values, row + spread, "o", ms=3.4, mew=0, color=color, alpha=0.6, rasterized=True)
 
 
-def _rows(axes: Any, records: Sequence[Record]) -> None:
+def _rows(axes: Any, records: Sequence[Record], theme: Theme) -> None:
     axes.set_yticks(range(len(records)), [_wrapped(record.bundle) for record in records])
     axes.set_ylim(len(records) - 0.45, -0.55)
     axes.tick_params(axis="y", length=0)
-    axes.grid(
-        axis="x", which="major", color=axes.spines["bottom"].get_edgecolor(), lw=0.4, alpha=0.4
-    )
+    axes.grid(axis="x", color=theme.faint, lw=0.8)
 
 
 def _wrapped(name: str) -> str:
-    """Long names over two lines, broken at a hyphen near the middle."""
+    """Break a long name at the hyphen nearest to its middle."""
     cuts = [index + 1 for index, letter in enumerate(name) if letter == "-"]
-    if len(name) <= 18 or not cuts:
+    if len(name) <= _NAME_LETTERS or not cuts:
         return name
     cut = min(cuts, key=lambda index: abs(index - len(name) / 2))
     return f"{name[:cut]}\n{name[cut:]}"
 
 
-def _log_axis(axis: Any, set_scale: Callable[[str], None]) -> None:
-    """Log scale with plain numbers: 1, 2, 5, 10, 20, 50, ..."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+def _log_axis(axes: Any) -> None:
+    """Log scale with plain numbers; more of them where the range is less than a decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    set_scale("log")
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _height(records: Sequence[Record]) -> float:
-    return _MARGIN_IN + _ROW_IN * max(2, len(records))
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    subs = (1, 2, 5) if high / low > 8 else (1, 1.5, 2, 3, 4, 5, 7)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=99))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _figure(draw: Callable[[Any, Theme], None], height_in: float) -> Figure:
+def _figure(draw: Draw, height_in: float) -> Figure:
     return Figure(*(_svg(draw, theme, height_in) for theme in (LIGHT, DARK)))
 
 
-def _svg(draw: Callable[[Any, Theme], None], theme: Theme, height_in: float) -> str:
+def _svg(draw: Draw, theme: Theme, height_in: float) -> str:
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Canvas
 
     with mpl.rc_context(_style(theme)):
-        figure = Canvas(figsize=(_WIDTH_IN, height_in), dpi=160)
-        FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-        draw(axes, theme)
+        canvas = Canvas(figsize=(_WIDTH_IN, height_in), dpi=160)
+        FigureCanvasSVG(canvas)
+        draw(canvas.add_subplot(), theme)
         buffer = io.BytesIO()
-        # Without date and salt equal results give equal pictures.
-        figure.savefig(
+        canvas.savefig(
             buffer, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None}
         )
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _style(theme: Theme) -> dict[str, Any]:
-    return {
-        "text.color": theme.ink, "axes.edgecolor": theme.ink, "axes.labelcolor": theme.ink,
-        "xtick.color": theme.ink, "ytick.color": theme.ink, "axes.linewidth": 0.8,
-        "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False, "font.size": 10.5,
-        "font.family": ["DejaVu Sans"], "svg.hashsalt": "bench", "xtick.minor.size": 0,
-    }  # fmt: skip
+    colored = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+    return dict.fromkeys(colored, theme.ink) | {
+        "axes.axisbelow": True,
+        "axes.linewidth": 0.8,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "font.family": ["DejaVu Sans"],
+        "font.size": 11,
+        "legend.fontsize": 10,
+        # Equal results give equal bytes.
+        "svg.hashsalt": "bench",
+    }

@@ -130,7 +130,7 @@ class Record:
         found = latency_doubts(self.timing.rounds_s)
         if self.executed.get("unknown"):
             found.append(
-                f"{self.executed['unknown']:.0%} of the MACs could not be found in the engine"
+                f"{100 * self.executed['unknown']:.0f} % of the MACs were not found in the engine"
             )
         return found
 
@@ -196,7 +196,7 @@ class Picture:
     """Base64."""
     truth: Contours
     masks: Mapping[str, Contours]
-    """Record to contours: those of the engines that did badly on this frame, and their baselines."""
+    """Record to contours: of the engines that did badly on this frame, and their baselines."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Picture:
@@ -242,7 +242,7 @@ class BenchResult:
         frames = min((len(record.scores) for record in self.records), default=0)
         if frames < MIN_FRAMES:
             found.append(
-                f"{frames} frames are few: below {MIN_FRAMES}, 95 % intervals of Dice are too narrow"
+                f"{frames} frames are few: below {MIN_FRAMES}, intervals of Dice are too narrow"
             )
         if self.machine.governor not in (None, "performance"):
             found.append(f"the CPU governor is '{self.machine.governor}': clocks follow the load")

@@ -51,15 +51,22 @@ def folder_name(result: BenchResult) -> str:
 
 def console(result: BenchResult) -> Group:
     """Everything for the terminal, within 80 columns: verdict, table, failures, doubts."""
-    notes = [Text(f"failed  {fail.bundle}: {fail.reason}", "red") for fail in result.failures]
-    notes += [Text(f"doubt   {doubt}", "yellow") for doubt in _all_doubts(result)]
-    return Group(Text(headline(result), "bold"), table(result), *notes)
+    notes = Table.grid(padding=(0, 1))
+    for failure in result.failures:
+        notes.add_row(Text("failed", "red"), Text(f"{failure.bundle}: {failure.reason}"))
+    for doubt in result.doubts:
+        notes.add_row(Text("doubt", "yellow"), Text(doubt))
+    for record in fastest_first(result.records):
+        if record.doubts:
+            text = f"{record.bundle}: {'; '.join(record.doubts)}"
+            notes.add_row(Text("doubt", "yellow"), Text(text))
+    return Group(Text(headline(result), "bold"), table(result), notes)
 
 
 def table(result: BenchResult) -> Table:
     """One engine a row, fastest first; two lines each."""
     found = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    found.add_column("engine\nexecuted", overflow="fold", max_width=28)
+    found.add_column("engine\nexecuted", overflow="fold", max_width=32)
     for heading in ("p50 ms\nmin", "p90", "p99", "start s\nMB", "Dice\nIoU", "Dice lost\n95 %"):
         found.add_column(heading, justify="right", no_wrap=True)
     for record in fastest_first(result.records):
@@ -76,22 +83,8 @@ def _cells(record: Record) -> list[tuple[str, str]]:
         (milliseconds(latency.p99_s), ""),
         (f"{record.cold_start_s:.2f}", "–" if memory is None else f"{memory / _MB:.0f}"),
         (f"{accuracy['dice']:.4f}", f"{accuracy['iou']:.4f}"),
-        _loss(record),
+        _loss(record, 3),
     ]
-
-
-def _loss(record: Record) -> tuple[str, str]:
-    if record.is_baseline or record.dice_drop is None:
-        return "–", ""
-    mean, interval = dice_texts(record.dice_drop)
-    return mean, interval
-
-
-def _all_doubts(result: BenchResult) -> list[str]:
-    of_records = [
-        f"{record.bundle}: {doubt}" for record in result.records for doubt in record.doubts
-    ]
-    return [*result.doubts, *of_records]
 
 
 def html(result: BenchResult) -> str:
@@ -107,6 +100,7 @@ def html(result: BenchResult) -> str:
         raise BackendUnavailableError(
             "report", f"{error}. Install it: pip install 'lightawnet-edge[export]'"
         ) from error
+    mpl.set_loglevel("error")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -119,7 +113,6 @@ def html(result: BenchResult) -> str:
         "percent": percent,
     }
     source = files("lightawnet_edge.benchmarks").joinpath("report.html").read_text(encoding="utf-8")
-    mpl.set_loglevel("error")
     return str(environment.from_string(source).render(_context(result)))
 
 
@@ -143,11 +136,17 @@ def _context(result: BenchResult) -> dict[str, Any]:
     }
 
 
+def outline(contours: Contours) -> str:
+    """Path data of an SVG."""
+    lines = (" ".join(f"{x},{y}" for x, y in line) for line in contours)
+    return "".join(f"M{line}Z" for line in lines)
+
+
+def _loss(record: Record, digits: int = 4) -> tuple[str, str]:
+    if record.is_baseline or record.dice_drop is None:
+        return "–", ""
+    return dice_texts(record.dice_drop, digits)
+
+
 def _megabytes(size: int | None) -> str:
     return "–" if size is None else f"{size / _MB:.{0 if size > 10 * _MB else 1}f} MB"
-
-
-def outline(contours: Contours, width: int, height: int) -> str:
-    """Path data of an SVG for contours in shares of width and height."""
-    lines = (" ".join(f"{x * width:.1f},{y * height:.1f}" for x, y in line) for line in contours)
-    return " ".join(f"M{line}Z" for line in lines)

@@ -120,7 +120,7 @@ class Session:
         """
         for pair in self._steps("accuracy", self._pairs):
             try:
-                for engine, mask, truth in self._segmented(pair):
+                for engine, mask, truth in self._segmented(pair, list(self._engines)):
                     engine.scores[pair.name] = score_mask(mask, truth)
             except ArtifactError as error:
                 self.skipped[pair.name] = str(error)
@@ -150,9 +150,9 @@ class Session:
 
     def _picture(self, pair: Pair, names: Collection[str | None]) -> Picture:
         frame, truth = pair.read(ColorOrder.RGB)
-        masks = {engine.plan.name: mask for engine, mask, _ in self._segmented(pair)}
-        shown = {name: mask for name, mask in masks.items() if name in names}
-        return make_picture(pair.name, frame, truth, shown)
+        engines = [engine for engine in self._engines if engine.plan.name in names]
+        masks = {engine.plan.name: mask for engine, mask, _ in self._segmented(pair, engines)}
+        return make_picture(pair.name, frame, truth, masks)
 
     def _latency_files(self, inputs: Collection[Input]) -> dict[Input, Path]:
         """Write a few frames for each kind of input.
@@ -194,17 +194,19 @@ class Session:
             others_s = busy_now_s - busy_s - own_s
             engine.others.append(others_s / (time.perf_counter() - start))
 
-    def _segmented(self, pair: Pair) -> list[tuple[_Engine, Mask, Mask]]:
-        """Mask of every engine that is left, and the truth at its size.
+    def _segmented(
+        self, pair: Pair, engines: Collection[_Engine]
+    ) -> list[tuple[_Engine, Mask, Mask]]:
+        """Masks of those engines that do not fail, each with the truth at its size.
 
         Raises:
             ArtifactError: The frame or its mask cannot be read.
         """
         found = []
-        for size, color in {_input(engine.plan) for engine in self._engines}:
+        for size, color in {_input(engine.plan) for engine in engines}:
             frame, truth = at_size(*pair.read(color), size)
             np.save(self._scratch / "frame.npy", frame)
-            for engine in [one for one in self._engines if _input(one.plan) == (size, color)]:
+            for engine in (one for one in engines if _input(one.plan) == (size, color)):
                 if (mask := self._mask(engine)) is not None:
                     found.append((engine, mask, truth))
         return found

@@ -13,19 +13,19 @@ from lightawnet_edge.errors import SpecError
 MIN_CALLS = 200
 """A 99th percentile rests on the slowest hundredth: of 200 calls these are two."""
 MAX_SPREAD = 0.1
-"""Median absolute deviation, as a share of p50. Engines that had a two-core virtual machine to
+"""Median absolute deviation, as a share of p50. Engines that had a two-core virtual machine for
 themselves stayed within 7 %; beside another busy program, none stayed within 11 %."""
 MAX_DRIFT = 0.1
-"""Change of p50 from the first to the last third of the rounds, as a share: more than the spread."""
+"""Change of p50 from the first to the last third of the rounds, as a share."""
 MAX_TAIL = 2.0
-"""p99 over p50: computing has no branch that doubles its time. It was up to 1.5 on that machine when
-it was quiet, and 2 to 18 beside another busy program."""
+"""p99 over p50: computing has no branch that doubles its time. It was up to 1.5 on that machine
+when it was quiet, and 2 to 18 beside another busy program."""
 MAX_OTHERS = 0.1
 """CPUs that others kept busy while engines were timed: a quiet system needs less than this. On two
 cores, one busy thread of others slowed OpenVINO down to a half, eager PyTorch to a fifteenth."""
 MIN_FRAMES = 100
 """A bootstrap interval is too narrow for few frames, all the more where most frames lose nothing
-and a few lose much. With one frame in eight losing 0.08 Dice on average, a nominal 95 % covered 69 %
+and a few lose much. With one frame in eight losing 0.08 Dice on average, nominal 95 % covered 69 %
 at 16 frames, 79 % at 30 and 89 % at 100 (simulated)."""
 
 _RESAMPLES = 10_000
@@ -93,17 +93,17 @@ def latency_doubts(rounds_s: Sequence[Sequence[float]]) -> list[str]:
     if latency.n < MIN_CALLS:
         found.append(f"{latency.n} calls are few for a p99 (at least {MIN_CALLS})")
     if (spread := latency.mad_s / latency.p50_s) > MAX_SPREAD:
-        found.append(f"half of the calls are more than {spread:.0%} off p50")
+        found.append(f"half of the calls are more than {100 * spread:.0f} % off p50")
     if (tail := latency.p99_s / latency.p50_s) > MAX_TAIL:
         found.append(f"p99 is {tail:.1f} times p50: calls were interrupted")
     change = drift(rounds_s)
     if change > MAX_DRIFT:
         found.append(
-            f"{change:.0%} slower in the last rounds than in the first: throttled, or disturbed"
+            f"{100 * change:.0f} % slower in the last rounds than in the first: throttled or disturbed"
         )
     elif change < -MAX_DRIFT:
         found.append(
-            f"{-change:.0%} faster in the last rounds than in the first: cold, or disturbed"
+            f"{-100 * change:.0f} % faster in the last rounds than in the first: cold or disturbed"
         )
     return found
 

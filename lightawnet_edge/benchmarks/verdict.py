@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightawnet_edge.benchmarks.records import BenchResult, Record
-from lightawnet_edge.benchmarks.stats import Interval, mean_interval
+from lightawnet_edge.benchmarks.stats import MAX_OTHERS, Interval, mean_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,15 @@ def fastest_first(records: Sequence[Record]) -> list[Record]:
 
 def headline(result: BenchResult) -> str:
     """Which engine is fastest, and what that costs, in one sentence."""
-    best = _best(result)
-    text = f"{best.bundle} is the fastest: {milliseconds(best.latency.p50_s)} ms per frame"
+    best, second = _best(result), _second(result)
+    unsure = second is not None and not lead(best, second).excludes_zero
+    rival = f", not to be told apart from {second.bundle}" if second and unsure else ""
+    text = f"{best.bundle} is the fastest{rival}: {milliseconds(best.latency.p50_s)} ms per frame"
+    busy = " The machine was busy: see the doubts." if result.others > MAX_OTHERS else ""
     if (baseline := result.baseline_of(best)) is None or best.dice_drop is None:
-        return f"{text}."
+        return f"{text}.{busy}"
     speed = baseline.latency.p50_s / best.latency.p50_s
-    return f"{text}, {speed:.1f} times as fast as PyTorch, {_cost(best.dice_drop)}."
+    return f"{text}, {speed:.1f} times as fast as PyTorch, {_cost(best.dice_drop)}.{busy}"
 
 
 def tiles(result: BenchResult) -> list[Tile]:
@@ -45,12 +48,12 @@ def tiles(result: BenchResult) -> list[Tile]:
         Tile(
             "Latency, p50",
             f"{milliseconds(latency.p50_s)} ms",
-            f"p90 {milliseconds(latency.p90_s)} ms, p99 {milliseconds(latency.p99_s)} ms. "
-            + _runner_up(best, result),
+            f"p90 {milliseconds(latency.p90_s)} ms, p99 {milliseconds(latency.p99_s)} ms."
+            + _next(best, _second(result)),
         ),
         Tile(
             f"p99 against {milliseconds(deadline_s)} ms",
-            f"{latency.p99_s / deadline_s:.0%}",
+            f"{100 * latency.p99_s / deadline_s:.0f} %",
             f"of the time that one frame has: {'holds' if holds else 'misses'} the deadline, "
             "without capture and display.",
         ),
@@ -121,14 +124,19 @@ def _sign(drop: Interval) -> str:
     return "loss" if drop.mean > 0 else "gain"
 
 
-def _runner_up(best: Record, result: BenchResult) -> str:
-    """How sure the first place is: from the medians of interleaved rounds, paired."""
-    others = [r for r in fastest_first(result.records) if r is not best and not r.is_baseline]
-    if not others:
+def lead(first: Record, second: Record) -> Interval:
+    """Seconds that `second` takes longer, from the medians of interleaved rounds, paired."""
+    medians = ([float(np.median(s)) for s in r.timing.rounds_s] for r in (first, second))
+    return mean_interval([slow - fast for fast, slow in zip(*medians, strict=True)])
+
+
+def _second(result: BenchResult) -> Record | None:
+    engines = fastest_first([record for record in result.records if not record.is_baseline])
+    return engines[1] if len(engines) > 1 else None
+
+
+def _next(best: Record, second: Record | None) -> str:
+    if second is None:
         return ""
-    medians = ([float(np.median(s)) for s in r.timing.rounds_s] for r in (best, others[0]))
-    lead = mean_interval([second - first for first, second in zip(*medians, strict=False)])
-    if not lead.excludes_zero:
-        return f"Not to be told apart from {others[0].bundle}."
-    slower = others[0].latency.p50_s / best.latency.p50_s - 1
-    return f"Next: {others[0].bundle}, {slower:.0%} slower."
+    slower = 100 * (second.latency.p50_s / best.latency.p50_s - 1)
+    return f" Next: {second.bundle}, {slower:.0f} % slower."

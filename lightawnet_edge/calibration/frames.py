@@ -37,8 +37,9 @@ class CalibrationSet:
         files = tuple(image_files(images).values())
         if not files:
             raise SpecError(
-                f"No image in '{images}', and scales are never calibrated on random data. Give a folder "
-                "of real frames with --calibration DIR, or leave it out to use the packaged samples."
+                f"No image in '{images}', and scales are never calibrated on random data. Give a "
+                "folder of real frames with --calibration DIR, or leave it out to use the packaged "
+                "samples."
             )
         digest = digest_of({"files": sorted(sha256_of(file) for file in files)})
         name = PACKAGED if folder is None else root.resolve().name

@@ -1,7 +1,7 @@
 """INT8 in the representation of each target: a device graph and real frames in, a Q/DQ model out.
 
-OpenVINO is quantized as an OpenVINO model by NNCF, ONNX Runtime as an ONNX graph by its own tool: the
-detour of NNCF over ONNX gives other results in OpenVINO on the same frames.
+OpenVINO is quantized as an OpenVINO model by NNCF, ONNX Runtime as an ONNX graph by its own tool:
+the detour of NNCF over ONNX gives other results in OpenVINO on the same frames.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _INPUT = "frame"
 def quantize(device_graph: Path, folder: Path, target: Target, frames: Frames) -> Path:
     """Quantize a device graph with static routing to INT8, and return the model file in `folder`.
 
-    Weights are symmetric per channel. Activation ranges come from `frames`, uint8 (H, W, 3) or (H, W).
+    Weights are symmetric per channel. Activation ranges come from `frames`: uint8, (H, W, 3) or
+    (H, W).
 
     Raises:
         BackendUnavailableError: The quantizer of `target` is not installed.

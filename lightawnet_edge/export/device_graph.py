@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import math
+import tempfile
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -62,16 +63,23 @@ def to_onnx(network: LightAWNet, contract: Contract) -> onnx.ModelProto:
     device = DeviceModel(network, contract).eval()
     frame = torch.zeros(contract.frame_shape, dtype=torch.uint8)
     names = list(OUTPUTS if contract.probability else OUTPUTS[:1])
-    file = io.BytesIO()
-    with warnings.catch_warnings():
+    traced: nn.Module = device if contract.probability else _OneOutput(device)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # The tracing exporter is 10x faster than the dynamo one and names nodes by module; its
         # deprecation and its remarks about branches on (static) shapes are known.
         warnings.simplefilter("ignore")
+        file = Path(folder) / "traced.onnx"
         torch.onnx.export(
-            _OneOutput(device) if len(names) == 1 else device, (frame,), file, dynamo=False,
-            opset_version=OPSET, input_names=[INPUT], output_names=names,
-        )  # fmt: skip
-    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(file.getvalue()), data_prop=True)
+            traced,
+            (frame,),
+            file,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=names,
+        )
+        model = onnx.load(file)
+    model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     model = optimizer.optimize(model, onnx_shape_inference=True)
     _finish_convs(model)
     onnx.checker.check_model(model, full_check=True)
@@ -93,13 +101,17 @@ class _OneOutput(nn.Module):
 def _finish_convs(model: onnx.ModelProto) -> None:
     """Name every Conv by its module, and state its `kernel_shape`.
 
-    The tracer names a convolution with a computed kernel by a counter, and leaves its shape out, which
-    TensorRT before 10.4 then infers wrongly.
+    The tracer names a convolution with a computed kernel by a counter, and leaves its shape out,
+    which TensorRT before 10.4 then infers wrongly.
     """
     from onnx import helper
 
     for node, shape in conv_kernels(model):
-        module = node.input[2].removesuffix(".bias") if len(node.input) > 2 else node.input[1].removesuffix(".weight")
+        module = (
+            node.input[2].removesuffix(".bias")
+            if len(node.input) > 2
+            else node.input[1].removesuffix(".weight")
+        )
         node.name = module.removeprefix("network.").replace(".", "/")
         if all(attribute.name != "kernel_shape" for attribute in node.attribute):
             node.attribute.append(helper.make_attribute("kernel_shape", list(shape[2:])))

@@ -65,7 +65,7 @@ class LoweredEncoder(nn.Module):
         self.channels = block.depthwise.in_channels
         wide = block.expand.out_channels
         self.stacked = nn.Conv2d(wide, 2 * self.channels + 1, 1)
-        direct, gated = block.project.weight.split(wide, dim=1)
+        direct, gated = torch.split(block.project.weight, wide, dim=1)
         with torch.no_grad():
             self.stacked.weight.copy_(torch.cat([direct, gated, block.gate.weight]))
             zero = torch.zeros(self.channels)  # the projection's bias belongs to the direct half
@@ -114,7 +114,9 @@ def lower(model: LightAWNet, frozen: RoutingTable | None = None) -> LightAWNet:
     frozen = frozen or {}
     known = model.dynamic_convs()
     if unknown := sorted(set(frozen) - set(known)):
-        raise SpecError(f"No dynamic convolution in block '{unknown[0]}'. Known: {', '.join(known)}.")
+        raise SpecError(
+            f"No dynamic convolution in block '{unknown[0]}'. Known: {', '.join(known)}."
+        )
     lowered = copy.deepcopy(model)
     for name, block in model.named_children():
         if name not in known:
@@ -135,7 +137,9 @@ def lower_dynamic(conv: DynamicConv, routing: Tensor | None = None) -> nn.Module
         return ComputedConv(conv)
     bank, bias = folded_bank(conv)
     if routing.shape != bank.shape[:1]:
-        raise SpecError(f"Routing of shape {tuple(routing.shape)} does not fit {bank.shape[0]} experts.")
+        raise SpecError(
+            f"Routing of shape {tuple(routing.shape)} does not fit {bank.shape[0]} experts."
+        )
     plain = nn.Conv2d(conv.in_channels, conv.out_channels, 3, padding=1)
     with torch.no_grad():
         plain.weight.copy_(torch.einsum("k,koihw->oihw", routing.to(bank.dtype), bank))
@@ -144,7 +148,7 @@ def lower_dynamic(conv: DynamicConv, routing: Tensor | None = None) -> nn.Module
 
 
 def folded_bank(conv: DynamicConv) -> tuple[Tensor, Tensor]:
-    """Kernel bank (K, Cout, Cin, 3, 3) with its batch norm folded in, and the bias (Cout,) left over."""
+    """Kernel bank (K, Cout, Cin, 3, 3) with its batch norm folded in, and the bias left (Cout,)."""
     norm = conv.norm
     assert norm.running_var is not None
     assert norm.running_mean is not None

@@ -16,6 +16,7 @@ import torch
 
 from lightawnet_edge import __version__, backends
 from lightawnet_edge.backends.base import Backend, Built, mac_shares
+from lightawnet_edge.benchmarks.machine import machine_summary
 from lightawnet_edge.bundle import (
     Bundle,
     Contract,
@@ -31,8 +32,12 @@ from lightawnet_edge.calibration.quantize import quantize
 from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
 from lightawnet_edge.export.device_graph import OUTPUTS, DeviceModel, conv_macs, to_onnx
 from lightawnet_edge.export.lowering import lower, mean_routing
-from lightawnet_edge.benchmarks.machine import machine_summary
-from lightawnet_edge.model.checkpoint import DEFAULT_WEIGHTS, load_checkpoint, read_metadata, resolve
+from lightawnet_edge.model.checkpoint import (
+    DEFAULT_WEIGHTS,
+    load_checkpoint,
+    read_metadata,
+    resolve,
+)
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.specs import (
     ColorOrder,
@@ -76,10 +81,10 @@ class ExportSpec:
     probability: bool = True
     """Whether the engine has the output `probability` beside the mask."""
     calibration: Path | None = None
-    """Folder of frames for static routing, INT8 scales and the comparison; None: packaged samples."""
+    """Frames for static routing, INT8 scales and the comparison; None: packaged samples."""
     out: Path = Path("engines")
     name: str | None = None
-    """Name of the bundle's folder; None makes one of weights, target, precision and what is special."""
+    """Name of the bundle's folder; None: weights, target, precision, and what is special."""
     force: bool = False
     """Build again where an equal bundle stands, replace where another one does."""
 
@@ -89,12 +94,15 @@ class ExportSpec:
         if self.network is not None:
             check_network_size(self.network)
         if self.routing is Routing.AUTO:
-            raise SpecError("Routing 'auto' is not in this version. Choose --routing dynamic or static.")
+            raise SpecError(
+                "Routing 'auto' is not in this version. Choose --routing dynamic or static."
+            )
         if self.precision is Precision.INT8 and self.routing is Routing.DYNAMIC:
             raise SpecError(
-                "INT8 with dynamic routing is not in this version: quantizers need constant kernels, and "
-                "a kernel computed per frame would run in float without a word. Use --routing static, "
-                "which freezes the routing to its mean over the calibration frames."
+                "INT8 with dynamic routing is not in this version: quantizers need constant "
+                "kernels, and a kernel computed per frame would run in float without a word. Use "
+                "--routing static, which freezes the routing to its mean over the calibration "
+                "frames."
             )
         if self.name is not None and (not self.name or Path(self.name).name != self.name):
             raise SpecError(f"Bundle name '{self.name}' must be a plain folder name.")
@@ -180,16 +188,16 @@ def describe(bundle: Bundle) -> str:
     ran = ", ".join(f"{share:.1%} {name}" for name, share in manifest.executed.items() if share)
     agreement = manifest.agreement
     size = sum((bundle.path / name).stat().st_size for name in manifest.files)
-    lines = [
-        str(bundle.path),
-        f"  takes     frame {manifest.contract.frame} {manifest.contract.color} uint8, "
-        f"network {manifest.contract.network}, {manifest.routing} routing",
-        f"  executes  {ran} (share of the convolution MACs, read back from the engine)",
+    contract = manifest.contract
+    return (
+        f"{bundle.path}\n"
+        f"  takes     frame {contract.frame} {contract.color} uint8, network {contract.network}, "
+        f"{manifest.routing} routing\n"
+        f"  executes  {ran} (share of the convolution MACs, read back from the engine)\n"
         f"  differs   from FP32 PyTorch in {agreement['mask_disagreement']:.3%} of the mask pixels "
-        f"({agreement['frames']} calibration frames)",
-        f"  holds     {', '.join(manifest.files)}, {size / 1e6:.1f} MB",
-    ]
-    return "\n".join(lines)
+        f"({agreement['frames']} calibration frames)\n"
+        f"  holds     {', '.join(manifest.files)}, {size / 1e6:.1f} MB"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +219,9 @@ class _Stages:
         frames = partial(self.calibration.frames, self.contract.frame, self.contract.color)
         device = DeviceModel(self.network, self.contract)
         if self.spec.resolved_routing is Routing.STATIC:
-            self.narrate(f"freezing the routing to its mean over {len(self.calibration.files)} frames")
+            self.narrate(
+                f"freezing the routing to its mean over {len(self.calibration.files)} frames"
+            )
             frozen = mean_routing(
                 self.network, (device.preprocess(torch.from_numpy(frame)) for frame in frames())
             )
@@ -252,12 +262,14 @@ class _Stages:
         finally:
             session.close()
         found_share = float(np.mean(disagreement))
-        exact = self.spec.precision is Precision.FP32 and self.spec.resolved_routing is Routing.DYNAMIC
+        exact = (
+            self.spec.precision is Precision.FP32 and self.spec.resolved_routing is Routing.DYNAMIC
+        )
         if exact and not found_share <= _FP32_MASK_TOLERANCE:
             raise CheckFailedError(
-                f"The FP32 engine's masks differ from PyTorch's in {found_share:.2%} of the pixels, "
-                f"expected at most {_FP32_MASK_TOLERANCE:.1%}. No bundle was written; the versions "
-                f"were {', '.join(f'{name} {found}' for name, found in _tools().items())}."
+                f"The FP32 engine's masks differ from PyTorch's in {found_share:.2%} of the "
+                f"pixels, expected at most {_FP32_MASK_TOLERANCE:.1%}. No bundle was written; the "
+                f"versions were {', '.join(f'{name} {found}' for name, found in _tools().items())}."
             )
         means = {"mean_abs_probability": float(np.mean(difference))} if difference else {}
         return {"frames": len(disagreement), "mask_disagreement": found_share, **means}
@@ -269,8 +281,8 @@ def _contract(spec: ExportSpec, checkpoint: Path) -> Contract:
     color = spec.color or (ColorOrder.GRAY if gray else ColorOrder.RGB)
     if (color is ColorOrder.GRAY) != gray:
         raise SpecError(
-            f"Color '{color}' does not fit '{checkpoint.stem}', a network of {meta.in_channels} input "
-            f"channel{'s'[: meta.in_channels - 1]}: expected {'gray' if gray else 'rgb or bgr'}."
+            f"Color '{color}' does not fit '{checkpoint.stem}', a network of {meta.in_channels} "
+            f"input channel{'' if gray else 's'}: expected {'gray' if gray else 'rgb or bgr'}."
         )
     network = spec.network or meta.size
     return Contract(

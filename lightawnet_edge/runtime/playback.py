@@ -69,7 +69,9 @@ def play(segmenter: Segmenter, files: Sequence[Path], out: Path) -> Iterator[Pla
     """
     stems = [file.stem for file in files]
     if repeated := next((stem for stem in stems if stems.count(stem) > 1), None):
-        raise SpecError(f"Two files are called '{repeated}': their masks would overwrite each other.")
+        raise SpecError(
+            f"Two files are called '{repeated}': their masks would overwrite each other."
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -105,7 +107,7 @@ def _segment(segmenter: Segmenter, frame: UInt8, name: str, out: Path) -> Played
 
 
 def overlay(frame_bgr: UInt8, mask: UInt8) -> UInt8:
-    """Draw the contour of a mask (H, W) on a copy of a frame (H, W, 3); the lesion stays visible."""
+    """Draw the contour of a mask (H, W) on a copy of a frame (H, W, 3), and nothing inside it."""
     cv2 = opencv()
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     thickness = max(1, round(max(mask.shape) / 300))

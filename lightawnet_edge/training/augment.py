@@ -1,7 +1,7 @@
 """Augmentation for endoscopy, batch-wise on the training device.
 
-Every frame has its own random numbers, a pure function of (seed, epoch, index of the frame): neither
-the batch that it stands in, nor the process, nor an interruption changes what it looks like.
+Every frame has its own random numbers, a pure function of (seed, epoch, index of the frame). The
+batch that it stands in, the process and an interruption do not change what it looks like.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _BLUR_KERNEL = 7
 
 def draw(seed: int, epoch: int, indices: Tensor) -> Tensor:
     """Uniform numbers in [0, 1) for each frame, shape (N, draws), on the device of `indices`."""
-    rows = [np.random.default_rng((seed, epoch, index)).random(_DRAWS) for index in indices.tolist()]
+    rows = [
+        np.random.default_rng((seed, epoch, index)).random(_DRAWS) for index in indices.tolist()
+    ]
     return torch.from_numpy(np.stack(rows)).float().to(indices.device)
 
 
@@ -105,7 +107,7 @@ def _highlight(images: Tensor, u: Iterator[Tensor], config: AugmentConfig) -> Te
     y = torch.linspace(0, 1, height, device=images.device)[None, :, None]
     x = torch.linspace(0, 1, width, device=images.device)[None, None, :]
     glare = torch.zeros_like(images[:, 0])
-    for number, spot in enumerate(spots.split(_SPOT_VALUES, 1)):
+    for number, spot in enumerate(torch.split(spots, _SPOT_VALUES, dim=1)):
         cy, cx, ry, rx, light = (value[:, None, None] for value in spot.unbind(1))
         radii = ((y - cy) / (0.01 + 0.03 * ry)) ** 2 + ((x - cx) / (0.01 + 0.03 * rx)) ** 2
         # A high power of the radius gives a flat top with a short soft edge.

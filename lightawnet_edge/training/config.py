@@ -1,4 +1,4 @@
-"""What to train, on what, and how: a frozen value that reads and writes TOML. Standard library only."""
+"""What to train, on what, and how: a frozen value that reads and writes TOML; imports no torch."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.specs import Normalization, Size, check_network_size
 
+CONFIG = "config.toml"
+"""Name of the resolved config in a run folder."""
 LOSSES = ("bce-dice", "bce")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
@@ -61,14 +63,14 @@ class TrainConfig:
     out: Path
     """Run folder."""
     split: Path | None = None
-    """Text file with one stem a line: the training frames. None: all that are not for validation."""
+    """Text file with a stem a line: the training frames. None: all that are not for validation."""
     val_split: Path | None = None
-    """The same for validation. None: what `split` leaves out, or a share drawn by hash of the stem."""
+    """The same for validation. None: what `split` leaves out, or a share by hash of the stem."""
     val_fraction: float = 0.1
     """Share of frames for validation where no split file is given."""
     in_channels: int = 3
     """3 for colour, 1 for gray."""
-    size: Size = Size(256, 256)
+    size: Size = field(default_factory=lambda: Size(256, 256))
     """Network input; multiples of 16."""
     normalization: Normalization = field(default_factory=Normalization)
     epochs: int = 60
@@ -82,7 +84,7 @@ class TrainConfig:
     """AdamW's decay of kernels; biases and norms are left alone."""
     clip_norm: float = 1.0
     """Gradients are scaled down to this norm; 0 turns that off."""
-    ema_decay: float = 0.998
+    ema_decay: float = 0.99
     """Per step; validation and checkpoints use the averaged weights. 0 turns averaging off."""
     loss: str = "bce-dice"
     """'bce-dice', or 'bce' as in the paper."""
@@ -148,12 +150,15 @@ class TrainConfig:
         """Inverse of `to_dict`; keys that are left out take their defaults.
 
         Raises:
-            SpecError: A key is unknown, of the wrong type, or out of range; or `data` or `out` lacks.
+            SpecError: A key is unknown, of the wrong type or out of range, or `data` or `out` lacks.
         """
         for needed in ("data", "out"):
             if needed not in values:
-                raise SpecError(f"Training needs '{needed}': give --{needed}, or set it in the TOML file.")
-        return _build(cls, values, "")
+                raise SpecError(
+                    f"Training needs '{needed}': give --{needed}, or set it in the TOML file."
+                )
+        config: TrainConfig = _build(cls, values, "")
+        return config
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -175,15 +180,19 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ArtifactError(f"Config '{path}' is not TOML: {error}.") from error
 
 
-def resolve(file: Path | None, flags: Mapping[str, Any]) -> TrainConfig:
+def resolve(file: Path | None, flags: Mapping[str, Any], *, resume: bool = False) -> TrainConfig:
     """Lay flags over a TOML file over the defaults; a flag that is None was not given.
 
     `flags` takes the keys of the TOML file; a nested mapping changes only the keys that it names.
+    To resume, `out` is enough: the config that was saved there serves as the file.
 
     Raises:
         ArtifactError: The file is missing or is not TOML.
         SpecError: As for `TrainConfig.from_dict`.
     """
+    if resume and file is None and flags.get("out"):
+        saved = Path(flags["out"]) / CONFIG
+        file = saved if saved.is_file() else None
     return TrainConfig.from_dict(_laid_over(read_toml(file) if file else {}, flags))
 
 
@@ -218,10 +227,12 @@ def _build(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:
     known = {item.name: item for item in dataclasses.fields(cls)}
     if unknown := [key for key in values if key not in known]:
         raise SpecError(
-            f"Unknown key '{where}{unknown[0]}' in the training config. Known{' there' if where else ''}: "
-            f"{', '.join(known)}."
+            f"Unknown key '{where}{unknown[0]}' in the training config. "
+            f"Known: {', '.join(where + key for key in known)}."
         )
-    return cls(**{key: _read(str(known[key].type), value, where + key) for key, value in values.items()})
+    return cls(
+        **{key: _read(str(known[key].type), value, where + key) for key, value in values.items()}
+    )
 
 
 def _read(kind: str, value: Any, name: str) -> Any:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,28 +14,18 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.frames import MASK_THRESHOLD, image_files, read_frame, read_mask_values
+from lightawnet_edge.frames import MASK_THRESHOLD, read_frame, read_mask_values
 from lightawnet_edge.model.preprocess import resize
 from lightawnet_edge.specs import ColorOrder, Size
 from lightawnet_edge.training.config import TrainConfig
+from lightawnet_edge.training.pairs import Pair, find_pairs, listed, refuse, split
 
-SHOWN = 10
-"""Problems listed in one message; the rest are counted."""
 RINGING = 48
-"""A mask value this close to 0 or 255 may be JPEG ringing: in 524 masks of Kvasir-SEG none is further."""
+"""A mask value this close to 0 or 255 may be JPEG ringing: the masks of Kvasir-SEG ring no further."""
 MAX_BETWEEN = 0.02
 """Share of pixels that may lie between: soft edges of a mask that was resized once."""
 MAX_LABELS = 8
 """A mask with this few levels is no photograph of a mask: levels between are labels."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A frame and its mask on disk."""
-
-    stem: str
-    image: Path
-    mask: Path
 
 
 class FrameSet(Dataset[tuple[Tensor, Tensor, int]]):
@@ -91,65 +81,20 @@ def load(config: TrainConfig) -> tuple[FrameSet, FrameSet]:
     train, val = split(find_pairs(config.data), config)
     problems: list[str] = []
     sets = [_read_set(pairs, config, problems) for pairs in (train, val)]
-    _refuse(problems, f"Data set '{config.data}'")
+    refuse(problems, f"Data set '{config.data}'")
     _check_overlap(*sets)
     _check_classes(sets[0], "training")
     _check_classes(sets[1], "validation")
     return sets[0], sets[1]
 
 
-def find_pairs(root: Path) -> list[Pair]:
-    """Pairs of `images/` and `masks/` with equal stems, in the order of their names.
-
-    Raises:
-        ArtifactError: A folder is missing, there is no pair, or a frame has no mask.
-    """
-    images, masks = (image_files(root / name) for name in ("images", "masks"))
-    if not images.keys() & masks.keys():
-        raise ArtifactError(
-            f"No pairs in '{root}': {len(images)} images and {len(masks)} masks, and no two with equal "
-            "stems. Expected images/NAME.jpg beside masks/NAME.png (or .jpg, .npy)."
-        )
-    _refuse(
-        [f"'{image}' has no mask '{root / 'masks' / stem}.*'" for stem, image in images.items()
-         if stem not in masks],
-        f"Data set '{root}'",
-    )  # fmt: skip
-    return [Pair(stem, image, masks[stem]) for stem, image in images.items()]
-
-
-def split(pairs: Sequence[Pair], config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
-    """Part the pairs by split files, or by a hash of seed and stem: a new frame moves no other.
-
-    Raises:
-        ArtifactError: A split file is missing, or names a frame that is not there.
-        SpecError: A frame stands on both sides, or one side is empty.
-    """
-    by_stem = {pair.stem: pair for pair in pairs}
-    train = _named(config.split, by_stem) if config.split else None
-    val = _named(config.val_split, by_stem) if config.val_split else None
-    if train is None and val is None:
-        val = {stem for stem in by_stem if _share(config.seed, stem) < config.val_fraction}
-    if train is None:
-        train = by_stem.keys() - (val or set())
-    if val is None:
-        val = by_stem.keys() - train
-    if both := sorted(train & val):
-        raise SpecError(f"The split files share {len(both)} frame(s): {_listed(both)}.")
-    for name, side in (("training", train), ("validation", val)):
-        if not side:
-            raise SpecError(
-                f"The split leaves no {name} frame of {len(pairs)}. Change the split files, or --val-fraction."
-            )
-    return [p for p in pairs if p.stem in train], [p for p in pairs if p.stem in val]
-
-
 def mask_problem(values: NDArray[np.uint8]) -> str | None:
     """Say what keeps a mask (H, W) from being binary, or None; an empty mask is binary.
 
     JPEG masks ring, and resized ones have soft edges: values within RINGING of 0 and 255 pass, and
-    so does a share of MAX_BETWEEN of the pixels between. A label map shows as few levels, some of
-    them between; a mask of 0 and 1 as a brightest value that `frames.read_mask` takes for background.
+    so does a share of MAX_BETWEEN of the pixels between. A label map gives itself away by few
+    levels, some of them between; a mask of 0 and 1 by a brightest value that `frames.read_mask`
+    takes for background.
     """
     levels = np.unique(values)
     top = int(levels[-1])
@@ -163,49 +108,46 @@ def mask_problem(values: NDArray[np.uint8]) -> str | None:
     return None
 
 
-def _named(file: Path, by_stem: Mapping[str, Pair]) -> set[str]:
-    """Stems of a split file; a name may carry a suffix, blank lines and # comments are skipped."""
-    if not file.is_file():
-        raise ArtifactError(f"No split file '{file}'.")
-    lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
-    names = [line for line in lines if line and not line.startswith("#")]
-    stems = {name if name in by_stem else Path(name).stem for name in names}
-    _refuse(
-        [f"frame '{stem}' is not in the data set" for stem in sorted(stems - by_stem.keys())],
-        f"Split file '{file}'",
-    )
-    return stems
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A pair as it was read."""
 
-
-def _share(seed: int, stem: str) -> float:
-    """A number in [0, 1) that depends on the seed and the stem alone."""
-    digest = hashlib.sha256(f"{seed}/{stem}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48
+    stem: str
+    image: Tensor
+    mask: Tensor
+    digest: str
 
 
 def _read_set(pairs: Sequence[Pair], config: TrainConfig, problems: list[str]) -> FrameSet:
     """Read pairs; what is wrong with one is added to `problems`, and the pair is left out."""
-    stems: list[str] = []
-    frames: list[tuple[Tensor, Tensor]] = []
-    digests: list[str] = []
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(lambda pair: _read_pair(pair, config), pairs))
+    problems += [result for result in results if isinstance(result, str)]
+    found = [result for result in results if isinstance(result, _Read)]
+    nothing = torch.empty(0, dtype=torch.uint8)
+    return FrameSet(
+        [pair.stem for pair in found],
+        torch.stack([pair.image for pair in found]) if found else nothing,
+        torch.stack([pair.mask for pair in found]) if found else nothing,
+        [pair.digest for pair in found],
+    )
+
+
+def _read_pair(pair: Pair, config: TrainConfig) -> _Read | str:
+    """Read one pair, or say what is wrong with it."""
     color = ColorOrder.RGB if config.in_channels == 3 else ColorOrder.GRAY
-    for pair in pairs:
-        try:
-            frame, mask = read_frame(pair.image, color), read_mask_values(pair.mask)
-        except ArtifactError as error:
-            problems.append(str(error).rstrip("."))
-            continue
-        if problem := _pair_problem(pair, frame, mask):
-            problems.append(problem)
-            continue
-        stems.append(pair.stem)
-        frames.append((_frame_tensor(frame, config.size), _mask_tensor(mask, config.size)))
-        digests.append(hashlib.sha256(str(frame.shape).encode() + frame.tobytes()).hexdigest())
-    if not frames:
-        empty = torch.empty(0, dtype=torch.uint8)
-        return FrameSet((), empty, empty, ())
-    images, masks = (torch.stack(side) for side in zip(*frames, strict=True))
-    return FrameSet(stems, images, masks, digests)
+    try:
+        frame, mask = read_frame(pair.image, color), read_mask_values(pair.mask)
+    except ArtifactError as error:
+        return str(error).rstrip(".")
+    if problem := _pair_problem(pair, frame, mask):
+        return problem
+    return _Read(
+        pair.stem,
+        _frame_tensor(frame, config.size),
+        _mask_tensor(mask, config.size),
+        hashlib.sha256(str(frame.shape).encode() + frame.tobytes()).hexdigest(),
+    )
 
 
 def _pair_problem(pair: Pair, frame: NDArray[np.uint8], mask: NDArray[np.uint8]) -> str | None:
@@ -239,7 +181,7 @@ def _check_overlap(train: FrameSet, val: FrameSet) -> None:
     if shared:
         raise SpecError(
             f"{len(shared)} validation frame(s) have the same pixels as a training frame: "
-            f"{_listed(shared)}. Remove them from one side."
+            f"{listed(shared)}. Remove them from one side."
         )
 
 
@@ -247,17 +189,6 @@ def _check_classes(frames: FrameSet, name: str) -> None:
     for value, what, expected in ((1, "foreground", "255"), (0, "background", "0")):
         if not bool((frames.masks == value).any()):
             raise ArtifactError(
-                f"No {name} mask of {len(frames)} has a {what} pixel ({expected}): there is nothing "
-                "to tell apart. Check that the masks belong to these frames."
+                f"No {name} mask of {len(frames)} has a {what} pixel ({expected}): there is "
+                "nothing to tell apart. Check that the masks belong to these frames."
             )
-
-
-def _refuse(problems: Sequence[str], what: str) -> None:
-    if problems:
-        noun = "problem" if len(problems) == 1 else "problems"
-        raise ArtifactError(f"{what} has {len(problems)} {noun}: {_listed(problems, '; ')}.")
-
-
-def _listed(items: Sequence[str], comma: str = ", ") -> str:
-    rest = len(items) - SHOWN
-    return comma.join(items[:SHOWN]) + (f"{comma}and {rest} more" if rest > 0 else "")

@@ -13,8 +13,8 @@ from lightawnet_edge.errors import SpecError
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 SMOOTH_PX = 16.0
-"""Added to both sides of the Dice ratio, in pixels. On an empty mask it turns the ratio into a gentle
-pull towards no foreground, where the plain ratio would give 1 whatever is predicted."""
+"""Added to both sides of the Dice ratio, in pixels. On an empty mask it turns the ratio into a pull
+towards no foreground, where the plain ratio would give 0 whatever is predicted."""
 
 
 def bce(logits: Tensor, truth: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def bce(logits: Tensor, truth: Tensor) -> Tensor:
 
 
 def soft_dice(logits: Tensor, truth: Tensor) -> Tensor:
-    """One minus the Dice of probabilities, each image apart, averaged; 0 is perfect, below 1 always.
+    """One minus the Dice of probabilities, each image apart, averaged; 0 is perfect.
 
     References:
         Milletari et al. 2016, "V-Net", arXiv 1606.04797; squares left out of the denominator.

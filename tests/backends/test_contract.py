@@ -35,7 +35,9 @@ def doubling(tmp_path: Path) -> Path:
         [helper.make_tensor("two", TensorProto.FLOAT, [], [2.0])],
     )
     path = tmp_path / "doubling.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
+    )
     return path
 
 

@@ -41,7 +41,9 @@ def test_without_a_folder_the_packaged_frames_are_taken() -> None:
 
 
 def test_an_empty_folder_is_refused_and_nothing_is_invented(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"No image in .*never calibrated on random data\. Give a folder"):
+    with pytest.raises(
+        SpecError, match=r"No image in .*never calibrated on random data\. Give a folder"
+    ):
         CalibrationSet.open(tmp_path)
 
 

@@ -40,7 +40,9 @@ def test_onnx_weights_are_symmetric_per_channel(quantized: dict[Target, Path]) -
     assert len(weights) > 30
     for name in weights:
         stem = name.removesuffix("_quantized")
-        assert values[f"{stem}_scale"].shape == values[name].shape[:1], "one scale per output channel"
+        assert values[f"{stem}_scale"].shape == values[name].shape[:1], (
+            "one scale per output channel"
+        )
         assert not values[f"{stem}_zero_point"].any()
 
 

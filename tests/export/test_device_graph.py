@@ -56,7 +56,9 @@ def test_every_runtime_computes_what_the_device_model_says(
     frame = blobs(1, wanted.frame, seed=2)[0][0]
     with torch.no_grad():
         probability = DeviceModel(network, wanted)(torch.from_numpy(frame))[1]
-        if case != "threshold":  # a threshold that splits this frame: a constant mask proves nothing
+        if (
+            case != "threshold"
+        ):  # a threshold that splits this frame: a constant mask proves nothing
             wanted = replace(wanted, threshold=float(probability.quantile(0.7)))
         mask = DeviceModel(network, wanted)(torch.from_numpy(frame))[0]
     folder = tmp_path_factory.mktemp("graph")
@@ -117,7 +119,11 @@ def test_the_graph_keeps_to_what_every_target_accepts(routing: str, network: Lig
         if node.op_type == "Resize":
             attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
             assert attributes["mode"] == b"linear"
-            assert attributes["coordinate_transformation_mode"] in (b"half_pixel", b"pytorch_half_pixel", b"align_corners")
+            assert attributes["coordinate_transformation_mode"] in (
+                b"half_pixel",
+                b"pytorch_half_pixel",
+                b"align_corners",
+            )
             assert not attributes.get("antialias", 0)
     kinds = {node.op_type for node in model.graph.node}
     assert not kinds & {"Shape", "Loop", "If", "NonZero", "QLinearConv", "ConvInteger"}

@@ -95,7 +95,9 @@ def test_the_whole_network_computes_the_same(network: LightAWNet) -> None:
     x = torch.randn(1, 3, 48, 64)
     assert_same(lower(network)(x), network(x))
     after = network.state_dict()
-    assert all(torch.equal(before[name], after[name]) for name in before), "lowering changed its input"
+    assert all(torch.equal(before[name], after[name]) for name in before), (
+        "lowering changed its input"
+    )
     assert not [m for m in lower(network).modules() if isinstance(m, nn.BatchNorm2d | DynamicConv)]
 
 

@@ -134,7 +134,7 @@ def test_a_damaged_bundle_is_noticed_not_taken_for_done(
 
 def test_a_killed_export_leaves_no_half_bundle(checkpoint: Path, tmp_path: Path) -> None:
     command = [
-        sys.executable, "-c", "from lightawnet_edge.cli import main; main()", "export",
+        sys.executable, "-m", "lightawnet_edge", "export",
         "--target", "onnx", "--weights", str(checkpoint), "--out", str(tmp_path),
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -158,7 +158,9 @@ def test_a_failed_export_removes_what_it_wrote(checkpoint: Path, tmp_path: Path)
 
 
 def test_int8_with_dynamic_routing_is_refused_with_the_reason(checkpoint: Path) -> None:
-    with pytest.raises(SpecError, match=r"INT8 with dynamic routing .* quantizers need constant kernels"):
+    with pytest.raises(
+        SpecError, match=r"INT8 with dynamic routing .* quantizers need constant kernels"
+    ):
         spec(checkpoint, Path(), precision=Precision.INT8, routing=Routing.DYNAMIC)
 
 
@@ -207,9 +209,13 @@ def test_a_frame_size_of_its_own_is_inside_the_engine(checkpoint: Path, tmp_path
 
 def test_a_gray_network_with_minmax_scaling_runs_whole(tmp_path: Path) -> None:
     weights = tmp_path / "ct.safetensors"
-    meta = CheckpointMeta(in_channels=1, size=Size(32, 48), normalization=Normalization(method="minmax"))
+    meta = CheckpointMeta(
+        in_channels=1, size=Size(32, 48), normalization=Normalization(method="minmax")
+    )
     save_checkpoint(weights, random_network(in_channels=1).state_dict(), meta)
-    with pytest.raises(SpecError, match=r"Color 'rgb' does not fit 'ct', a network of 1 input channel:"):
+    with pytest.raises(
+        SpecError, match=r"Color 'rgb' does not fit 'ct', a network of 1 input channel:"
+    ):
         export(spec(weights, tmp_path, color=ColorOrder.RGB))
     bundle = export(spec(weights, tmp_path, routing=Routing.STATIC)).bundle
     assert bundle.path.name == "ct-onnx-fp32-static"
@@ -218,7 +224,9 @@ def test_a_gray_network_with_minmax_scaling_runs_whole(tmp_path: Path) -> None:
         doubled = (frame // 2).astype(np.uint8)
         assert segmenter(frame).shape == (32, 48)
         np.testing.assert_allclose(
-            segmenter.probability(doubled), segmenter.probability((doubled * 2).astype(np.uint8)), atol=1e-3
+            segmenter.probability(doubled),
+            segmenter.probability((doubled * 2).astype(np.uint8)),
+            atol=1e-3,
         )
 
 

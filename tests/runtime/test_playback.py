@@ -33,7 +33,9 @@ def test_masks_come_back_at_the_size_of_each_frame(
     assert picture.shape == (80, 96, 3)
 
 
-def test_a_broken_frame_is_reported_and_skipped(bundles: Bundles, dataset: Path, tmp_path: Path) -> None:
+def test_a_broken_frame_is_reported_and_skipped(
+    bundles: Bundles, dataset: Path, tmp_path: Path
+) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG no")
     good = dataset / "images" / "frame0.png"
@@ -63,7 +65,9 @@ def test_an_undecodable_video_is_reported(bundles: Bundles, tmp_path: Path) -> N
     assert "cannot be decoded: no frame came out" in str(played[0].error)
 
 
-def test_files_that_would_overwrite_each_other_are_refused(bundles: Bundles, tmp_path: Path) -> None:
+def test_files_that_would_overwrite_each_other_are_refused(
+    bundles: Bundles, tmp_path: Path
+) -> None:
     files = [tmp_path / "a" / "x.png", tmp_path / "b" / "x.png"]
     with (
         Segmenter.load(bundles["onnx", "fp32"]) as segmenter,

@@ -56,7 +56,10 @@ def test_frames_that_are_not_contiguous_are_handled(bundles: Bundles, key: tuple
     ],
 )
 def test_wrong_frames_are_refused_in_words(bundles: Bundles, frame: object, message: str) -> None:
-    with Segmenter.load(bundles["onnx", "fp32"]) as segmenter, pytest.raises(SpecError, match=message):
+    with (
+        Segmenter.load(bundles["onnx", "fp32"]) as segmenter,
+        pytest.raises(SpecError, match=message),
+    ):
         segmenter(frame)  # type: ignore[arg-type]
 
 
@@ -114,5 +117,7 @@ def test_the_runtime_imports_neither_torch_nor_onnx(bundles: Bundles, key: tuple
         f"with Segmenter.load({str(bundles[key])!r}) as s: s(np.zeros((64, 64, 3), np.uint8))\n"
         "print(sorted({'torch', 'onnx', 'nncf', 'cv2', 'typer'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

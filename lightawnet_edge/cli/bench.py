@@ -1,0 +1,114 @@
+"""`bench` and `demo`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lightawnet_edge.cli.terminal import JsonFlag, err_console, narrate, out_console
+from lightawnet_edge.specs import Precision, Target
+
+if TYPE_CHECKING:
+    from lightawnet_edge.benchmarks.runner import BenchSpec
+
+
+def bench(
+    bundles: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Bundles to measure. Default: every bundle under engines/."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with images/ and masks/. Default: the packaged evaluation frames."
+        ),
+    ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(help="File with the names of the frames to use, one a line."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Weights of the FP32 baseline. Default: found among the packaged ones."),
+    ] = None,
+    baseline: Annotated[bool, typer.Option(help="Compare with PyTorch eager in FP32.")] = True,
+    calls: Annotated[int, typer.Option(help="Timed calls of each engine.")] = 200,
+    seconds: Annotated[
+        float, typer.Option(help="Longest time for the timed calls of each engine.")
+    ] = 20.0,
+    rounds: Annotated[int, typer.Option(help="Turns that each engine takes, interleaved.")] = 10,
+    limit: Annotated[int, typer.Option(help="Use at most this many frames; 0 uses all.")] = 0,
+    threads: Annotated[
+        int, typer.Option(help="CPU threads of every engine; 0: physical cores.")
+    ] = 0,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of reports.")] = Path("reports"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure latency and accuracy of bundles side by side; write a report."""
+    from lightawnet_edge.benchmarks.runner import BenchSpec, find_bundles
+
+    spec = BenchSpec(
+        data=data,
+        split=split,
+        checkpoint=checkpoint,
+        baseline=baseline,
+        calls=calls,
+        seconds=seconds,
+        rounds=rounds,
+        limit=limit or None,
+        threads=threads or None,
+    )
+    _bench(bundles or find_bundles(Path("engines")), spec, out, as_json)
+
+
+def demo(
+    weights: Annotated[
+        str, typer.Option(help="Checkpoint file, or name of packaged weights.")
+    ] = "polypgen",
+    engines: Annotated[Path, typer.Option(help="Folder of bundles.")] = Path("engines"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of reports.")] = Path("reports"),
+    calls: Annotated[int, typer.Option(help="Timed calls of each engine.")] = 200,
+    limit: Annotated[int, typer.Option(help="Use at most this many frames; 0 uses all.")] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Packaged weights and frames to OpenVINO engines to a report; offline, no arguments."""
+    from lightawnet_edge.benchmarks.runner import BenchSpec
+    from lightawnet_edge.export import pipeline
+    from lightawnet_edge.model.checkpoint import resolve
+
+    checkpoint = resolve(weights)
+    made = []
+    for precision in (Precision.FP32, Precision.INT8):
+        err_console.print(f"OpenVINO {str(precision).upper()}", style="bold")
+        spec = pipeline.ExportSpec(
+            target=Target.OPENVINO, precision=precision, weights=str(checkpoint), out=engines
+        )
+        made.append(pipeline.export(spec, narrate=narrate).bundle.path)
+    _bench(made, BenchSpec(checkpoint=checkpoint, calls=calls, limit=limit or None), out, as_json)
+
+
+def _bench(bundles: list[Path], spec: BenchSpec, out: Path, as_json: bool) -> None:
+    from rich.progress import Progress
+
+    from lightawnet_edge.benchmarks.report import console, folder_name, write_report
+    from lightawnet_edge.benchmarks.runner import Step
+    from lightawnet_edge.benchmarks.runner import bench as measure
+
+    with Progress(
+        console=err_console, transient=True, disable=not err_console.is_terminal
+    ) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def observe(step: Step) -> None:
+            progress.update(task, description=step.stage, completed=step.done, total=step.total)
+
+        result = measure(bundles, spec, observer=observe)
+    page = write_report(result, out / folder_name(result))
+    if as_json:
+        typer.echo(json.dumps(result.to_json()["records"]))
+    else:
+        out_console.print(console(result))
+        typer.echo(f"report: {page}")

@@ -1,0 +1,68 @@
+"""`run` and `doctor`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lightawnet_edge.cli.terminal import JsonFlag, err_console, out_console, warn
+from lightawnet_edge.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from lightawnet_edge.runtime.playback import Played
+
+
+def doctor(as_json: JsonFlag = False) -> None:
+    """Say what this machine can build and run, and the reason for what it cannot."""
+    from lightawnet_edge.doctor import examine, render
+
+    findings = examine()
+    if as_json:
+        typer.echo(json.dumps([finding.to_json() for finding in findings], indent=2))
+    else:
+        out_console.print(render(findings), soft_wrap=True, highlight=False)
+
+
+def run(
+    bundle: Annotated[Path, typer.Argument(help="Folder that 'export' wrote.")],
+    files: Annotated[list[Path], typer.Argument(help="Images, videos, or folders of them.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for masks and overlays.")] = Path(
+        "masks"
+    ),
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to the backend.")] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Segment images or a video: masks and overlays, with progress."""
+    from rich.progress import Progress
+
+    from lightawnet_edge.runtime.playback import expand, play
+    from lightawnet_edge.runtime.segmenter import Segmenter
+
+    inputs = expand(files)
+    done: list[Played] = []
+    skipped: list[Played] = []
+    with (
+        Segmenter.load(bundle, threads=threads or None) as segmenter,
+        Progress(
+            console=err_console, transient=True, disable=not err_console.is_terminal
+        ) as progress,
+    ):
+        task = progress.add_task("segmenting", total=len(inputs) if len(inputs) > 1 else None)
+        for played in play(segmenter, inputs, out):
+            progress.advance(task)
+            (skipped if played.error else done).append(played)
+            if played.error:
+                warn(played.error)
+    if as_json:
+        rows = [
+            {"name": p.name, "foreground": p.foreground, "error": p.error}
+            for p in [*done, *skipped]
+        ]
+        typer.echo(json.dumps(rows))
+    else:
+        typer.echo(f"{len(done)} masks and overlays in {out}, {len(skipped)} skipped")
+    if not done:
+        raise ArtifactError("Every frame was skipped: none could be read.")

@@ -1,0 +1,102 @@
+"""`export`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
+from lightawnet_edge.errors import SpecError
+from lightawnet_edge.specs import ColorOrder, Precision, Routing, Size, Target
+
+
+def export(
+    target: Annotated[Target, typer.Option(help="What the engine is for.")] = Target.OPENVINO,
+    fp32: Annotated[bool, typer.Option("--fp32", help="Exact, in FP32 (the default).")] = False,
+    bf16: Annotated[bool, typer.Option("--bf16", help="In BF16.")] = False,
+    fp16: Annotated[bool, typer.Option("--fp16", help="In FP16.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="In INT8, calibrated on real frames.")
+    ] = False,
+    weights: Annotated[
+        str, typer.Option(help="Checkpoint file, or name of packaged weights.")
+    ] = "polypgen",
+    routing: Annotated[
+        Routing | None,
+        typer.Option(
+            help="Kernels computed per frame (exact), or frozen to the calibration mean. "
+            "Default: static for INT8, dynamic otherwise."
+        ),
+    ] = None,
+    frame: Annotated[
+        str, typer.Option(help="HEIGHTxWIDTH of the camera's frames. Default: the network's input.")
+    ] = "",
+    network: Annotated[
+        str, typer.Option(help="Input size of the network. Default: what it was trained at.")
+    ] = "",
+    bgr: Annotated[bool, typer.Option("--bgr", help="Frames come in BGR order.")] = False,
+    threshold: Annotated[
+        float, typer.Option(help="Probability from which a pixel is foreground.")
+    ] = 0.5,
+    probability: Annotated[
+        bool, typer.Option(help="Give the engine the output 'probability' beside the mask.")
+    ] = True,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of real frames that set scales and routing. Default: packaged samples."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of bundles.")] = Path("engines"),
+    name: Annotated[
+        str, typer.Option(help="Name of the bundle. Default: made from the request.")
+    ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Build again, and replace a bundle of this name.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Build an engine from a checkpoint: a bundle with engine, device graph and manifest."""
+    from lightawnet_edge.export import pipeline
+
+    spec = pipeline.ExportSpec(
+        target=target,
+        precision=_precision(fp32=fp32, bf16=bf16, fp16=fp16, int8=int8),
+        weights=weights,
+        routing=routing,
+        frame=Size.parse(frame) if frame else None,
+        network=Size.parse(network) if network else None,
+        color=ColorOrder.BGR if bgr else None,
+        threshold=threshold,
+        probability=probability,
+        calibration=calibration,
+        out=out,
+        name=name or None,
+        force=force,
+    )
+    result = pipeline.export(spec, narrate=narrate)
+    if as_json:
+        manifest = result.bundle.manifest.to_json()
+        typer.echo(
+            json.dumps(
+                {"bundle": str(result.bundle.path), "built": result.built, "manifest": manifest}
+            )
+        )
+        return
+    if not result.built:
+        narrate(
+            "nothing to do: this bundle exists, made from equal inputs (--force builds it again)"
+        )
+    out_console.print(pipeline.describe(result.bundle), highlight=False, soft_wrap=True)
+
+
+def _precision(**flags: bool) -> Precision:
+    chosen = [name for name, given in flags.items() if given]
+    if len(chosen) > 1:
+        raise SpecError(
+            f"One precision per bundle: found --{' and --'.join(chosen)}. Export twice."
+        )
+    return Precision(chosen[0]) if chosen else Precision.FP32

@@ -1,0 +1,29 @@
+"""What the commands share: where text goes, and how JSON is asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+out_console = Console()
+err_console = Console(stderr=True)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
+
+
+def narrate(text: str) -> None:
+    """Tell on stderr what is going on."""
+    err_console.print(f"[dim]· {escape(text)}[/dim]", highlight=False, soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    """Tell on stderr what went wrong, in one line."""
+    err_console.print(f"[red]error:[/red] {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Tell on stderr what was skipped."""
+    err_console.print(f"[yellow]skipped[/yellow] {escape(text)}", highlight=False, soft_wrap=True)

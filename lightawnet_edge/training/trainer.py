@@ -1,0 +1,305 @@
+"""The training loop, in one process or many (Hugging Face Accelerate).
+
+A run is a pure function of its config, its data and the machine: the order of frames and their
+augmentation depend on (seed, epoch, index) alone, and `state.pt` holds the rest at every epoch's
+end. A run that was killed at any moment and resumed therefore ends with the bits of one that was
+not (tested on CPU; CUDA kernels that add in no fixed order are outside the promise).
+
+Several processes share the global batch of `batch_size` frames. With `freeze_norm` they compute
+what one process computes, up to the order of float sums. Without, each normalizes by the statistics
+of its own share, and the averaged network takes the mean of all running statistics for validation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from lightawnet_edge.bundle import replace_file
+from lightawnet_edge.errors import CheckFailedError, SpecError
+from lightawnet_edge.metrics import SegmentationScore, mean_score, score_mask
+from lightawnet_edge.model.checkpoint import CheckpointMeta, save_checkpoint
+from lightawnet_edge.model.preprocess import normalize
+from lightawnet_edge.training import losses
+from lightawnet_edge.training.augment import augment, draw
+from lightawnet_edge.training.config import CONFIG, TrainConfig, to_toml
+from lightawnet_edge.training.data import EpochSampler, FrameSet, load
+from lightawnet_edge.training.metrics_log import (
+    EpochRecord,
+    Observer,
+    StepRecord,
+    TensorBoardLog,
+    write_csv,
+)
+from lightawnet_edge.training.setup import (
+    learning_rate,
+    make_accelerator,
+    make_network,
+    parameter_groups,
+)
+from lightawnet_edge.training.state import Ema, RunState
+
+logger = logging.getLogger(__name__)
+
+BEST = "best.safetensors"
+LAST = "last.safetensors"
+STATE = "state.pt"
+METRICS = "metrics.csv"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainResult:
+    """How a run ended."""
+
+    checkpoint: Path
+    """The weights with the best validation Dice."""
+    score: SegmentationScore
+    """Validation scores of these weights, at network size."""
+    best_epoch: int
+    epochs: int
+    """Epochs trained, over all sittings."""
+    stopped_early: bool
+    seconds: float
+    """Duration of all epochs, over all sittings."""
+
+
+def train(
+    config: TrainConfig, *, resume: bool = False, observer: Observer | None = None
+) -> TrainResult:
+    """Train a LightAWNet into the folder `config.out`; with `resume`, go on where a run was left.
+
+    Raises:
+        SpecError: The request does not fit the data, or the folder holds a run and `resume` is off.
+        ArtifactError: A file is missing, unreadable or unfit.
+        BackendUnavailableError: The device is not here.
+        CheckFailedError: The loss is no longer finite.
+    """
+    state_file = config.out / STATE
+    if state_file.exists() and not resume:
+        raise SpecError(
+            f"'{config.out}' holds a run already. Go on with --resume, or choose another --out."
+        )
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    accelerator = make_accelerator(config)
+    train_set, val_set = load(config)
+    run = _Run(config, accelerator, train_set, val_set)
+    if state_file.exists():
+        run.restore(RunState.load(state_file))
+    elif accelerator.is_main_process:
+        replace_file(config.out / CONFIG, to_toml(config).encode())
+    accelerator.wait_for_everyone()
+    try:
+        run.fit(observer if observer and accelerator.is_main_process else Observer())
+    finally:
+        accelerator.end_training()
+    return run.result()
+
+
+class _Run:
+    """One run: network, optimizer, average and records."""
+
+    def __init__(
+        self, config: TrainConfig, accelerator: Accelerator, train_set: FrameSet, val_set: FrameSet
+    ) -> None:
+        if len(train_set) < config.batch_size:
+            raise SpecError(
+                f"batch_size={config.batch_size} is more than the {len(train_set)} training frames."
+            )
+        self.config = config
+        self.accelerator = accelerator
+        self.val_set = val_set
+        self.data = f"{train_set.fingerprint()} {val_set.fingerprint()}"
+        self.loss = losses.get(config.loss)
+        self.records: list[EpochRecord] = []
+        network = make_network(config)
+        self.ema = Ema(network.to(accelerator.device), config.ema_decay)
+        self.sampler = EpochSampler(len(train_set), config.seed)
+        loader = DataLoader(
+            train_set, batch_size=config.batch_size, sampler=self.sampler, drop_last=True
+        )
+        optimizer = torch.optim.AdamW(parameter_groups(network, config.weight_decay), lr=config.lr)
+        self.model, self.optimizer, self.loader = accelerator.prepare(network, optimizer, loader)
+
+    @property
+    def network(self) -> nn.Module:
+        """The network without what Accelerate wraps around it."""
+        return self.accelerator.unwrap_model(self.model)  # type: ignore[no-any-return]
+
+    @property
+    def best(self) -> EpochRecord:
+        """Record of the best epoch so far."""
+        return max(self.records, key=lambda record: (record.dice, -record.epoch))
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether patience ran out."""
+        patience = self.config.patience
+        return bool(patience and self.records) and len(self.records) - self.best.epoch >= patience
+
+    def fit(self, observer: Observer) -> None:
+        """Train the epochs that are left."""
+        done = len(self.records)
+        log = TensorBoardLog(self.config.out, done) if self.accelerator.is_main_process else None
+        observer.on_start(epochs=self.config.epochs, steps=len(self.loader), done=done)
+        try:
+            while len(self.records) < self.config.epochs and not self.stopped_early:
+                record = self._epoch(len(self.records), observer)
+                self.records.append(record)
+                if log:
+                    self._save(record)
+                    log.write(record)
+                observer.on_epoch(record)
+        finally:
+            observer.on_end()
+            if log:
+                log.close()
+
+    def result(self) -> TrainResult:
+        """How the run ended."""
+        best = self.best
+        return TrainResult(
+            checkpoint=self.config.out / BEST,
+            score=best.score,
+            best_epoch=best.epoch,
+            epochs=len(self.records),
+            stopped_early=self.stopped_early and len(self.records) < self.config.epochs,
+            seconds=sum(record.seconds for record in self.records),
+        )
+
+    def restore(self, state: RunState) -> None:
+        """Take over the state that an earlier sitting left."""
+        state.check_continues(self.config, self.data)
+        self.network.load_state_dict(state.model)
+        self.ema.model.load_state_dict(state.ema)
+        self.optimizer.load_state_dict(state.optimizer)
+        if self.accelerator.scaler and state.scaler:
+            self.accelerator.scaler.load_state_dict(state.scaler)
+        self.records = list(state.records)
+
+    def _epoch(self, epoch: int, observer: Observer) -> EpochRecord:
+        start = time.perf_counter()
+        total = torch.zeros((), device=self.accelerator.device)
+        self._train_mode()
+        lr = 0.0
+        for number, (images, masks, indices) in enumerate(self._batches(epoch)):
+            step = epoch * len(self.loader) + number
+            lr = learning_rate(self.config, step, len(self.loader))
+            loss = self._step(images, masks, indices, epoch=epoch, lr=lr)
+            self.ema.update(self.network, step)
+            total += loss
+            observer.on_step(
+                StepRecord(
+                    epoch=epoch + 1,
+                    step=number + 1,
+                    steps=len(self.loader),
+                    loss=self._finite(loss, epoch, number),
+                    images=self.config.batch_size,
+                )
+            )
+        trained = time.perf_counter()
+        score = self._validate()
+        return EpochRecord(
+            epoch=epoch + 1,
+            loss=float(self.accelerator.reduce(total, "mean")) / len(self.loader),
+            **dataclasses.asdict(score),
+            lr=lr,
+            images_per_s=len(self.loader) * self.config.batch_size / (trained - start),
+            seconds=time.perf_counter() - start,
+            best=not self.records or score.dice > self.best.dice,
+        )
+
+    def _batches(self, epoch: int) -> Iterator[Any]:
+        self.sampler.epoch = epoch
+        return iter(self.loader)
+
+    def _train_mode(self) -> None:
+        self.model.train()
+        if self.config.freeze_norm:
+            for module in self.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+
+    def _step(
+        self, images: Tensor, masks: Tensor, indices: Tensor, *, epoch: int, lr: float
+    ) -> Tensor:
+        """Make one optimizer step and return the loss of this process's frames."""
+        draws = draw(self.config.seed, epoch, indices)
+        frames, truth = augment(images.float() / 255, masks.float(), draws, self.config.augment)
+        logits = self.model(normalize(frames, self.config.normalization))
+        loss = self.loss(logits.float(), truth)
+        self.accelerator.backward(loss)
+        if self.config.clip_norm:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss.detach()
+
+    def _finite(self, loss: Tensor, epoch: int, number: int) -> float:
+        value = float(loss)
+        if not math.isfinite(value):
+            raise CheckFailedError(
+                f"The loss is {value} at epoch {epoch + 1}, step {number + 1}. Lower --lr, "
+                "lengthen --warmup-epochs, or train with --precision fp32."
+            )
+        return value
+
+    @torch.no_grad()
+    def _validate(self) -> SegmentationScore:
+        """Mean score of the averaged weights; each process takes every n-th frame."""
+        for buffer in self.ema.model.buffers():
+            if buffer.is_floating_point():
+                buffer.copy_(self.accelerator.reduce(buffer, "mean"))
+        rank, count = self.accelerator.process_index, self.accelerator.num_processes
+        mine = torch.arange(rank, len(self.val_set), count)
+        scores: list[tuple[int, SegmentationScore]] = []
+        for indices in torch.split(mine, self.config.batch_size):
+            frames = self.val_set.images[indices].to(self.accelerator.device).float() / 255
+            with self.accelerator.autocast():
+                logits = self.ema.model(normalize(frames, self.config.normalization))
+            found = (logits >= 0).cpu().numpy()
+            truth = self.val_set.masks[indices].bool().numpy()
+            scores += zip(indices.tolist(), map(score_mask, found, truth), strict=True)
+        ordered = sorted(gather_object(scores), key=lambda pair: pair[0])
+        return mean_score([score for _, score in ordered])
+
+    def _save(self, record: EpochRecord) -> None:
+        """Write the epoch's files; the state comes last, so that it promises nothing missing."""
+        out, weights = self.config.out, self.ema.model.state_dict()
+        meta = CheckpointMeta(
+            in_channels=self.config.in_channels,
+            size=self.config.size,
+            normalization=self.config.normalization,
+            training_data=self.config.training_data or self.config.data.name,
+            license=self.config.license,
+            metrics={**dataclasses.asdict(record.score), "epoch": record.epoch},
+        )
+        save_checkpoint(out / LAST, weights, meta)
+        if record.best:
+            save_checkpoint(out / BEST, weights, meta)
+        write_csv(out / METRICS, self.records)
+        scaler = self.accelerator.scaler
+        RunState(
+            config=self.config.to_dict(),
+            data=self.data,
+            model=self.network.state_dict(),
+            ema=weights,
+            optimizer=self.optimizer.state_dict(),
+            scaler=scaler.state_dict() if scaler else None,
+            records=self.records,
+        ).save(out / STATE)
+        logger.info("epoch %d: loss %.4f, Dice %.4f", record.epoch, record.loss, record.dice)
