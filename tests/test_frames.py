@@ -212,6 +212,12 @@ def test_stretching_keeps_halves_as_halves() -> None:
         assert tuple(frame[-1, -1]) == GREEN
 
 
+def test_masks_take_the_pixel_at_the_centre() -> None:
+    mask = np.array([[False, True, False, True, False, True]])
+    # The centres of two pixels over six are the second and the fifth.
+    assert fit_mask(mask, Size(1, 2)).tolist() == [[True, False]]
+
+
 def test_the_same_size_is_not_resampled() -> None:
     frame = two_colours()
     assert fit(frame, Size(12, 16)) is frame

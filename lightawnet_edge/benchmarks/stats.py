@@ -99,11 +99,11 @@ def latency_doubts(rounds_s: Sequence[Sequence[float]]) -> list[str]:
     change = drift(rounds_s)
     if change > MAX_DRIFT:
         found.append(
-            f"{100 * change:.0f} % slower in the last rounds than in the first: throttled or disturbed"
+            f"{100 * change:.0f} % slower in the last rounds than in the first: disturbed, or hot"
         )
     elif change < -MAX_DRIFT:
         found.append(
-            f"{-100 * change:.0f} % faster in the last rounds than in the first: cold or disturbed"
+            f"{-100 * change:.0f} % faster in the last rounds than in the first: disturbed, or cold"
         )
     return found
 

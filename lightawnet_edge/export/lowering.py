@@ -15,7 +15,7 @@ not exact is static routing: it replaces a kernel that depends on the frame by a
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -64,19 +64,20 @@ class LoweredEncoder(nn.Module):
         self.expand = _folded(block.expand, block.expand_norm)
         self.channels = block.depthwise.in_channels
         wide = block.expand.out_channels
-        self.stacked = nn.Conv2d(wide, 2 * self.channels + 1, 1)
         direct, gated = torch.split(block.project.weight, wide, dim=1)
-        with torch.no_grad():
-            self.stacked.weight.copy_(torch.cat([direct, gated, block.gate.weight]))
-            zero = torch.zeros(self.channels)  # the projection's bias belongs to the direct half
-            self.stacked.bias.copy_(torch.cat([block.project.bias, zero, block.gate.bias]))  # type: ignore[union-attr,list-item]
+        assert block.project.bias is not None
+        assert block.gate.bias is not None
+        # The projection's bias belongs to the direct half; the gated half has none.
+        bias = [block.project.bias, torch.zeros(self.channels), block.gate.bias]
+        self.stacked = _conv(torch.cat([direct, gated, block.gate.weight]), torch.cat(bias))
         self.dynamic = dynamic
 
     def forward(self, x: Tensor) -> Tensor:
         """(1, Cin, H, W) to (1, Cout, H, W)."""
         a = F.leaky_relu(self.expand(self.depthwise(x)), NEGATIVE_SLOPE)
         direct, gated, gate = self.stacked(a).split([self.channels, self.channels, 1], dim=1)
-        return self.dynamic(direct + torch.sigmoid(gate) * gated + x)  # type: ignore[no-any-return]
+        out: Tensor = self.dynamic(direct + torch.sigmoid(gate) * gated + x)
+        return out
 
 
 class LoweredDecoder(nn.Module):
@@ -96,7 +97,8 @@ class LoweredDecoder(nn.Module):
         z = z * torch.sigmoid(self.excite(hidden))
         size = (2 * x.shape[2], 2 * x.shape[3])
         z = F.interpolate(z, size=size, mode="bilinear", align_corners=False)
-        return self.dynamic(z + skip)  # type: ignore[no-any-return]
+        out: Tensor = self.dynamic(z + skip)
+        return out
 
 
 def lower(model: LightAWNet, frozen: RoutingTable | None = None) -> LightAWNet:
@@ -140,11 +142,7 @@ def lower_dynamic(conv: DynamicConv, routing: Tensor | None = None) -> nn.Module
         raise SpecError(
             f"Routing of shape {tuple(routing.shape)} does not fit {bank.shape[0]} experts."
         )
-    plain = nn.Conv2d(conv.in_channels, conv.out_channels, 3, padding=1)
-    with torch.no_grad():
-        plain.weight.copy_(torch.einsum("k,koihw->oihw", routing.to(bank.dtype), bank))
-        plain.bias.copy_(bias)  # type: ignore[union-attr]
-    return plain
+    return _conv(torch.einsum("k,koihw->oihw", routing.to(bank.dtype), bank), bias, padding=1)
 
 
 def folded_bank(conv: DynamicConv) -> tuple[Tensor, Tensor]:
@@ -170,7 +168,7 @@ def mean_routing(model: LightAWNet, inputs: Iterable[Tensor]) -> dict[str, Tenso
     totals: dict[str, Tensor] = {}
     images = 0
 
-    def keep(name: str) -> object:
+    def keep(name: str) -> Callable[[nn.Module, object, Tensor], None]:
         def hook(_module: nn.Module, _args: object, output: Tensor) -> None:
             routing = torch.sigmoid(output).flatten(1).double().sum(0)
             totals[name] = totals[name] + routing if name in totals else routing
@@ -178,7 +176,7 @@ def mean_routing(model: LightAWNet, inputs: Iterable[Tensor]) -> dict[str, Tenso
         return hook
 
     handles = [
-        conv.routing.register_forward_hook(keep(name))  # type: ignore[arg-type]
+        conv.routing.register_forward_hook(keep(name))
         for name, conv in model.dynamic_convs().items()
     ]
     try:
@@ -199,7 +197,13 @@ def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
 
 def _as_conv(linear: nn.Linear) -> nn.Conv2d:
     """A linear layer over channels as a 1x1 convolution: no reshape in the exported graph."""
-    conv = nn.Conv2d(linear.in_features, linear.out_features, 1, bias=False)
-    with torch.no_grad():
-        conv.weight.copy_(linear.weight[:, :, None, None])
+    return _conv(linear.weight[:, :, None, None], None)
+
+
+def _conv(weight: Tensor, bias: Tensor | None, padding: int = 0) -> nn.Conv2d:
+    """A plain convolution with these tensors, copied."""
+    out_channels, in_channels, *kernel = weight.shape
+    conv = nn.Conv2d(in_channels, out_channels, (kernel[0], kernel[1]), padding=padding)
+    conv.weight = nn.Parameter(weight.detach().clone())
+    conv.bias = None if bias is None else nn.Parameter(bias.detach().clone())
     return conv

@@ -114,6 +114,11 @@ class ExportSpec:
             return self.routing
         return Routing.STATIC if self.precision is Precision.INT8 else Routing.DYNAMIC
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether calibration frames determine the engine: its scales, or its frozen routing."""
+        return self.precision is Precision.INT8 or self.resolved_routing is Routing.STATIC
+
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
@@ -136,6 +141,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
     checkpoint = resolve(spec.weights)
     contract = _contract(spec, checkpoint)
     calibration = CalibrationSet.open(spec.calibration)
+    calibrated = calibration.source if spec.is_calibrated else None
     source = Source(name=checkpoint.stem, sha256=sha256_of(checkpoint))
     tools = _tools()
     inputs = digest_of(
@@ -145,7 +151,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
             "routing": str(spec.resolved_routing),
             "contract": contract.to_json(),
             "checkpoint": source.sha256,
-            "calibration": calibration.source.sha256,
+            "calibration": calibrated and calibrated.sha256,
             "tools": tools,
         }
     )
@@ -171,7 +177,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
             device_graph=DEVICE_GRAPH,
             files=files,
             checkpoint=source,
-            calibration=calibration.source,
+            calibration=calibrated,
             executed=mac_shares(built.precision_of, conv_macs(graph)),
             agreement=agreement,
             inputs_sha256=inputs,

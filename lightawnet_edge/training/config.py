@@ -150,7 +150,7 @@ class TrainConfig:
         """Inverse of `to_dict`; keys that are left out take their defaults.
 
         Raises:
-            SpecError: A key is unknown, of the wrong type or out of range, or `data` or `out` lacks.
+            SpecError: A key is unknown, of a wrong type or out of range, or `data` or `out` lacks.
         """
         for needed in ("data", "out"):
             if needed not in values:

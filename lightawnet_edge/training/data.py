@@ -21,7 +21,7 @@ from lightawnet_edge.training.config import TrainConfig
 from lightawnet_edge.training.pairs import Pair, find_pairs, listed, refuse, split
 
 RINGING = 48
-"""A mask value this close to 0 or 255 may be JPEG ringing: the masks of Kvasir-SEG ring no further."""
+"""A mask value this close to 0 or 255 may be JPEG ringing: masks of Kvasir-SEG ring no further."""
 MAX_BETWEEN = 0.02
 """Share of pixels that may lie between: soft edges of a mask that was resized once."""
 MAX_LABELS = 8

@@ -64,7 +64,9 @@ def fake_command() -> list[str]:
 def make_bundle(tmp_path: Path) -> MakeBundle:
     """Write a bundle whose engine is a text file."""
 
-    def make(name: str, *, checkpoint: str = "c" * 64, frame: str = "24x32", **changes: Any) -> Bundle:
+    def make(
+        name: str, *, checkpoint: str = "c" * 64, frame: str = "24x32", **changes: Any
+    ) -> Bundle:
         folder = tmp_path / "engines" / name
         folder.mkdir(parents=True)
         for file in ("engine.txt", "device.onnx"):
@@ -74,11 +76,12 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
             normalization=Normalization(), threshold=0.5, probability=True,
         )  # fmt: skip
         values: dict[str, Any] = {
-            "name": name, "target": Target.ONNX, "precision": Precision.INT8, "routing": Routing.STATIC,
-            "contract": contract, "engine": "engine.txt", "device_graph": "device.onnx",
-            "files": {file: sha256_of(folder / file) for file in ("engine.txt", "device.onnx")},
-            "checkpoint": Source(name="c.safetensors", sha256=checkpoint), "calibration": None,
-            "executed": {"int8": 0.9, "fp32": 0.1}, "agreement": {}, "inputs_sha256": "0", "tools": {},
+            "name": name, "target": Target.ONNX, "precision": Precision.INT8, "agreement": {},
+            "routing": Routing.STATIC, "contract": contract, "tools": {}, "inputs_sha256": "0",
+            "engine": "engine.txt", "device_graph": "device.onnx", "calibration": None,
+            "files": {file.name: sha256_of(file) for file in folder.iterdir()},
+            "checkpoint": Source(name="c.safetensors", sha256=checkpoint),
+            "executed": {"int8": 0.9, "fp32": 0.1},
         }  # fmt: skip
         write_manifest(folder, Manifest(**(values | changes)))
         return Bundle.open(folder)
@@ -86,7 +89,7 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_record() -> MakeRecord:
     """A record by hand: ten rounds of twenty calls, four frames."""
 
@@ -101,7 +104,8 @@ def make_record() -> MakeRecord:
             "frame": "256x256", "network": "256x256", "engine_bytes": 3_000_000,
             "executed": {"int8": 0.967, "fp32": 0.033, "bf16": 0.0}, "baseline": "pytorch-eager",
             "timing": Timing(
-                load_s=0.4, first_s=0.1, rounds_s=rounds, others=(0.01,) * 10, peak_memory_bytes=150_000_000
+                load_s=0.4, first_s=0.1, rounds_s=rounds, others=(0.01,) * 10,
+                peak_memory_bytes=150_000_000,
             ),
             "scores": tuple(
                 FrameScore(
@@ -116,7 +120,7 @@ def make_record() -> MakeRecord:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_result(make_record: MakeRecord) -> MakeResult:
     """A result by hand: the baseline and two engines, unless told otherwise."""
 
@@ -127,13 +131,13 @@ def make_result(make_record: MakeRecord) -> MakeResult:
             "created": "2026-01-31T12:00:00+00:00",
             "version": "0.1.0",
             "settings": {
-                "data": "polyps", "split": None, "limit": None, "baseline": True, "checkpoint": None,
-                "calls": 200, "seconds": 20.0, "rounds": 10, "warmup": 10, "threads": 2,
-                "deadline_s": 1 / 30, "timeout_s": 300.0,
+                "data": "polyps", "split": None, "limit": None, "baseline": True,
+                "checkpoint": None, "calls": 200, "seconds": 20.0, "rounds": 10, "warmup": 10,
+                "threads": 2, "deadline_s": 1 / 30, "timeout_s": 300.0,
             },
             "machine": Machine(
-                cpu="A CPU", isa=("avx2",), cores=2, cpus=2, memory_bytes=8_000_000_000, system="Linux",
-                virtual=False, governor="performance", versions={"python": "3.11"},
+                cpu="A CPU", isa=("avx2",), cores=2, cpus=2, memory_bytes=8_000_000_000,
+                system="Linux", virtual=False, governor="performance", versions={"python": "3"},
             ),
             "before": state,
             "after": state,
@@ -160,6 +164,6 @@ def make_result(make_record: MakeRecord) -> MakeResult:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def failure() -> Failure:
     return Failure(bundle="polyp-bf16", reason="'openvino bf16' cannot run here", exit_code=4)

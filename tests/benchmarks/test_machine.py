@@ -38,7 +38,7 @@ def test_a_summary_names_neither_host_nor_path() -> None:
 def test_reading_versions_imports_no_toolchain() -> None:
     code = (
         "import sys; from lightawnet_edge.benchmarks.machine import read_machine; read_machine();"
-        "print([m for m in ('torch', 'onnx', 'onnxruntime', 'openvino', 'nncf') if m in sys.modules])"
+        "print([m for m in 'torch onnx onnxruntime openvino nncf'.split() if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -62,7 +62,7 @@ def test_the_load_is_read() -> None:
 
 
 def test_what_cannot_be_read_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_read", lambda path: None)
+    monkeypatch.setattr(machine, "_read", lambda _: None)
     state = read_state()
     assert (state.load_1min, state.frequency_hz, state.throttled) == (None, None, None)
     assert busy_seconds() is None
@@ -78,11 +78,17 @@ def _pretend(monkeypatch: pytest.MonkeyPatch, texts: dict[str, str], cpus: set[i
 
 def test_two_threads_of_a_core_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
     topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-    _pretend(monkeypatch, {topology.format(cpu): f"{cpu % 2},{cpu % 2 + 2}" for cpu in range(4)}, {0, 1, 2, 3})
+    _pretend(
+        monkeypatch,
+        {topology.format(cpu): f"{cpu % 2},{cpu % 2 + 2}" for cpu in range(4)},
+        {0, 1, 2, 3},
+    )
     assert physical_cores() == 2
 
 
-@pytest.mark.parametrize(("quota", "cores"), [("max 100000", 4), ("250000 100000", 2), ("50000 100000", 1)])
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000", 4), ("250000 100000", 2), ("50000 100000", 1)]
+)
 def test_a_containers_quota_limits_the_cores(
     monkeypatch: pytest.MonkeyPatch, quota: str, cores: int
 ) -> None:

@@ -8,11 +8,17 @@ import pytest
 from lightawnet_edge.benchmarks.process import WorkerProcess
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError
 
-ECHO = "import sys\nfor line in sys.stdin: print('{\"threads\": ' + __import__('os').environ['OMP_NUM_THREADS'] + '}', flush=True)"
+ECHO = """
+import os, sys
+for line in sys.stdin:
+    print('{"threads": ' + os.environ["OMP_NUM_THREADS"] + "}", flush=True)
+"""
 
 
 def process(code: str, timeout_s: float = 20.0) -> WorkerProcess:
-    return WorkerProcess("fast-int8", threads=3, timeout_s=timeout_s, command=[sys.executable, "-c", code])
+    return WorkerProcess(
+        "fast-int8", threads=3, timeout_s=timeout_s, command=[sys.executable, "-c", code]
+    )
 
 
 def test_every_engine_gets_the_same_threads() -> None:

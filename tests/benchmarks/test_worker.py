@@ -19,24 +19,30 @@ FRAMES = np.stack([np.full((4, 6, 3), value, np.uint8) for value in (10, 200)])
 
 def test_calls_are_timed_one_by_one_until_there_are_enough() -> None:
     ticks = itertools.count()
-    samples = list(measure(lambda frame: frame, itertools.cycle(FRAMES), 5, 100.0, lambda: next(ticks)))
+    samples = list(
+        measure(lambda frame: frame, itertools.cycle(FRAMES), 5, 100.0, lambda: next(ticks))
+    )
     assert samples == [1.0] * 5
 
 
 def test_time_that_is_up_ends_the_calls() -> None:
     ticks = itertools.count()
-    samples = list(measure(lambda frame: frame, itertools.cycle(FRAMES), 99, 4.0, lambda: next(ticks)))
+    samples = list(
+        measure(lambda frame: frame, itertools.cycle(FRAMES), 99, 4.0, lambda: next(ticks))
+    )
     assert len(samples) == 2  # the clock is read twice a call, and once before
 
 
-def test_frames_come_in_turn_over_all_rounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_come_in_turn_over_all_rounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[int] = []
 
     def call(frame: Frame) -> Frame:
         seen.append(int(frame[0, 0, 0]))
         return frame[:, :, 0]
 
-    monkeypatch.setattr(worker, "_open", lambda engine, threads: call)
+    monkeypatch.setattr(worker, "_open", lambda *_: call)
     np.save(tmp_path / "frames.npy", FRAMES)
     served = Worker()
     cold = served.load({"bundle": "x"}, 1, str(tmp_path / "frames.npy"))
@@ -49,7 +55,7 @@ def test_frames_come_in_turn_over_all_rounds(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_mask_is_written_for_a_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_open", lambda engine, threads: lambda frame: frame[:, :, 0])
+    monkeypatch.setattr(worker, "_open", lambda *_: lambda frame: frame[:, :, 0])
     np.save(tmp_path / "frames.npy", FRAMES)
     np.save(tmp_path / "frame.npy", FRAMES[1])
     served = Worker()
@@ -60,7 +66,10 @@ def test_a_mask_is_written_for_a_frame(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_an_error_of_the_package_is_an_answer() -> None:
     answers = io.StringIO()
-    requests = [json.dumps({"do": "round", "calls": 1, "seconds": 1, "warmup": 1}), '{"do": "memory"}']
+    requests = [
+        json.dumps({"do": "round", "calls": 1, "seconds": 1, "warmup": 1}),
+        '{"do": "memory"}',
+    ]
     served = Worker()
     served._frames = itertools.cycle(FRAMES)
     serve(requests, answers, served)
@@ -69,9 +78,16 @@ def test_an_error_of_the_package_is_an_answer() -> None:
     assert set(memory) == {"peak_bytes"}
 
 
-def test_what_toolchains_print_does_not_get_between_the_answers(fake_command: list[str], tmp_path: Path) -> None:
+def test_what_toolchains_print_does_not_get_between_the_answers(
+    fake_command: list[str], tmp_path: Path
+) -> None:
     np.save(tmp_path / "frames.npy", FRAMES)
-    request = {"do": "load", "engine": {"bundle": "x"}, "threads": 1, "frames": str(tmp_path / "frames.npy")}
+    request = {
+        "do": "load",
+        "engine": {"bundle": "x"},
+        "threads": 1,
+        "frames": str(tmp_path / "frames.npy"),
+    }
     done = subprocess.run(
         fake_command, input=json.dumps(request) + "\n", capture_output=True, text=True, check=True
     )
@@ -82,7 +98,7 @@ def test_what_toolchains_print_does_not_get_between_the_answers(fake_command: li
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_peak_memory_is_that_of_the_process_itself_not_of_its_parent() -> None:
     ballast = np.ones(50_000_000)  # 400 MB
-    code = "from lightawnet_edge.benchmarks.worker import peak_memory_bytes; print(peak_memory_bytes())"
+    code = "from lightawnet_edge.benchmarks import worker; print(worker.peak_memory_bytes())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ours = peak_memory_bytes()
     assert ours is not None
@@ -101,10 +117,14 @@ def test_a_bundle_is_opened_without_torch(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_is_not_packaged_must_be_given() -> None:
-    with pytest.raises(SpecError, match=r"\(sha256 cccccccccccc…\) is not packaged.*--checkpoint FILE.*--no-baseline"):
+    with pytest.raises(
+        SpecError,
+        match=r"\(sha256 c{12}…\) is not packaged.*--checkpoint.*--no-baseline",
+    ):
         worker._checkpoint(None, "c" * 64)
 
 
-def test_another_checkpoint_is_refused(checkpoint: Path) -> None:
+def test_another_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other.safetensors").write_bytes(b"other weights")
     with pytest.raises(SpecError, match=r"its sha256 is [0-9a-f]{12}…, the manifest says c{12}…"):
-        worker._checkpoint(str(checkpoint), "c" * 64)
+        worker._checkpoint(str(tmp_path / "other.safetensors"), "c" * 64)

@@ -51,6 +51,9 @@ def test_a_manifest_says_all_about_its_bundle(
     assert set(manifest.files) == {"device.onnx", "engine.xml", "engine.bin"}
     assert {"torch", "openvino", "nncf", "lightawnet-edge"} <= set(manifest.tools)
     assert manifest.contract.frame == manifest.contract.network == SIZE
+    exact = Bundle.open(bundles["openvino", "fp32"]).manifest
+    assert exact.routing is Routing.DYNAMIC
+    assert exact.calibration is None, "no frame had a say in an exact engine"
     text = (bundles["openvino", "int8"] / MANIFEST).read_text()
     assert str(checkpoint.parent) not in text, "a manifest must not carry paths of the machine"
 

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightawnet_edge.benchmarks.plan import BenchSpec, find_bundles, make_plans
+from lightawnet_edge.errors import SpecError
+
+
+def test_bundles_of_one_checkpoint_share_a_baseline(make_bundle: Any) -> None:
+    bundles = [make_bundle("a"), make_bundle("b")]
+    plans = make_plans(bundles, BenchSpec())
+    assert [(plan.name, plan.baseline) for plan in plans] == [
+        ("pytorch-eager", "pytorch-eager"),
+        ("a", "pytorch-eager"),
+        ("b", "pytorch-eager"),
+    ]
+    baseline = plans[0]
+    assert (baseline.target, baseline.precision, baseline.routing) == ("pytorch", "fp32", "dynamic")
+    assert baseline.executed["fp32"] == 1
+    assert baseline.engine["sha256"] == "c" * 64
+
+
+def test_other_weights_or_frames_need_a_baseline_of_their_own(make_bundle: Any) -> None:
+    bundles = [
+        make_bundle("a"),
+        make_bundle("b", frame="48x64"),
+        make_bundle("c", checkpoint="d" * 64),
+    ]
+    plans = make_plans(bundles, BenchSpec())
+    assert [plan.name for plan in plans[:3]] == [
+        "pytorch-eager-1",
+        "pytorch-eager-2",
+        "pytorch-eager-3",
+    ]
+    assert [plan.baseline for plan in plans[3:]] == [plan.name for plan in plans[:3]]
+
+
+def test_without_baseline_there_are_bundles_alone(make_bundle: Any) -> None:
+    (plan,) = make_plans([make_bundle("a")], BenchSpec(baseline=False))
+    assert (plan.name, plan.baseline) == ("a", None)
+
+
+def test_a_device_graph_beside_the_engine_is_not_its_weight(make_bundle: Any) -> None:
+    _, plan = make_plans([make_bundle("name")], BenchSpec())
+    assert plan.engine_bytes == len("name")
+
+
+def test_bundles_of_one_name_go_by_their_folders(make_bundle: Any) -> None:
+    bundles = [make_bundle("a"), make_bundle("copy")]
+    (bundles[1].path / "manifest.json").write_text((bundles[0].path / "manifest.json").read_text())
+    twins = [type(bundle).open(bundle.path) for bundle in bundles]
+    names = [plan.name for plan in make_plans(twins, BenchSpec(baseline=False))]
+    assert names == [str(bundle.path) for bundle in bundles]
+
+
+def test_finding_takes_finished_bundles_in_order(make_bundle: Any, tmp_path: Path) -> None:
+    paths = [make_bundle(name).path for name in ("b", "a", ".a.new-1")]
+    (tmp_path / "engines" / "notes").mkdir()
+    assert find_bundles(tmp_path / "engines") == [paths[1], paths[0]]
+
+
+def test_no_bundle_anywhere_says_which_command_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(
+        SpecError, match=r"No bundle in '.*none'\. Make one: lightawnet-edge export"
+    ):
+        find_bundles(tmp_path / "none")
+    with pytest.raises(SpecError, match=r"No bundle to measure\. Make one: lightawnet-edge export"):
+        make_plans([], BenchSpec())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"calls": 0}, "calls=0 must be greater than 0"),
+        ({"seconds": -1.0}, r"seconds=-1\.0 must be greater than 0"),
+        ({"rounds": 0}, "rounds=0 must be greater than 0"),
+        ({"limit": 0}, "limit=0 must be at least 1"),
+        ({"threads": -2}, "threads=-2 must be at least 1"),
+        ({"warmup": -1}, "warmup=-1 must not be negative"),
+    ],
+)
+def test_a_spec_that_makes_no_sense_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        BenchSpec(**values)

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightawnet_edge.benchmarks.machine import MachineState
+from lightawnet_edge.benchmarks.records import BenchResult, Failure, read_result
+from lightawnet_edge.errors import ArtifactError
+
+
+def test_the_contract_of_a_record(make_result: Any) -> None:
+    record = make_result().records[1].to_json()
+    assert (record["bundle"], record["target"]) == ("polyp-openvino-int8", "openvino")
+    assert (record["precision"], record["routing"]) == ("int8", "static")
+    assert {"p50_s", "p90_s", "p99_s", "min_s", "n", "cold_start_s", "peak_memory_bytes"} <= set(
+        record["latency"]
+    )
+    assert record["latency"]["n"] == 200
+    assert record["latency"]["cold_start_s"] == pytest.approx(0.5)
+    assert record["accuracy"]["dice"] == pytest.approx(0.73)
+    assert {"dice", "iou", "precision", "recall", "n"} == set(record["accuracy"])
+    low, high = record["dice_drop"]["ci95"]
+    assert low <= record["dice_drop"]["mean"] <= high
+    assert record["dice_drop"]["mean"] == pytest.approx(0.02)
+    assert record["executed"] == {"int8": 0.967, "fp32": 0.033, "bf16": 0.0}
+
+
+def test_a_baseline_loses_nothing_against_itself(make_result: Any) -> None:
+    drop = make_result().records[0].summary()["dice_drop"]
+    assert drop == {"mean": 0.0, "ci95": [0.0, 0.0]}
+
+
+def test_without_a_baseline_there_is_no_drop(make_record: Any) -> None:
+    record = make_record("a", 0.01, (0.9, 0.8, 0.7, 0.6), baseline=None)
+    lone = replace(record, scores=tuple(replace(score, dice_drop=None) for score in record.scores))
+    assert lone.summary()["dice_drop"] is None
+    assert [score.dice for score in lone.worst()] == [0.6, 0.7, 0.8, 0.9]
+
+
+def test_a_result_survives_json_whole(make_result: Any, failure: Failure, tmp_path: Path) -> None:
+    result = make_result(failures=(failure,), skipped={"frame9": "broken"})
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(result.to_json()))
+    again = read_result(path)
+    assert again == result
+    assert again.to_json() == result.to_json()
+
+
+def test_shown_values_are_computed_from_raw_ones(make_result: Any) -> None:
+    data = json.loads(json.dumps(make_result().to_json()))
+    for record in data["records"]:
+        record["latency"]["p50_s"] = 1e-9
+        record["accuracy"]["dice"] = 1.0
+    again = BenchResult.from_json(data).records[1]
+    assert again.latency.p50_s == pytest.approx(0.008, rel=0.02)
+    assert again.accuracy["dice"] == pytest.approx(0.73)
+
+
+def test_the_worst_frames_are_those_that_lose_visibly(make_result: Any) -> None:
+    baseline, int8, fp32 = make_result().records
+    assert [score.frame for score in int8.worst()] == ["frame3", "frame0", "frame1"]
+    assert fp32.worst() == []
+    assert [score.frame for score in baseline.worst()] == ["frame3", "frame2", "frame1", "frame0"]
+
+
+def test_an_engine_whose_precision_is_partly_unknown_is_doubted(make_record: Any) -> None:
+    executed = {"int8": 0.75, "unknown": 0.25}
+    record = make_record("a", 0.01, (0.9, 0.8, 0.7, 0.6), executed=executed)
+    assert record.doubts == ["25 % of the MACs were not found in the engine"]
+
+
+def test_a_quiet_machine_leaves_only_the_doubt_of_few_frames(make_result: Any) -> None:
+    assert make_result().doubts == ["4 frames are few: below 100, intervals of Dice are too narrow"]
+
+
+def test_doubts_about_the_machine_and_the_data(make_result: Any) -> None:
+    quiet = make_result()
+    busy = replace(quiet.records[1].timing, others=(0.9,) * 10)
+    result = make_result(
+        records=(replace(quiet.records[1], timing=busy),),
+        machine=replace(quiet.machine, governor="powersave"),
+        after=MachineState(load_1min=2.0, frequency_hz=1e9, throttled=3, temperature_c=99.0),
+        skipped={"frame9": "'frame9.png' is 8x8, its mask is 8x9"},
+    )
+    assert result.doubts == [
+        "frame 'frame9' was skipped: 'frame9.png' is 8x8, its mask is 8x9",
+        "other programs kept 0.9 CPUs busy while engines were timed",
+        "4 frames are few: below 100, intervals of Dice are too narrow",
+        "the CPU governor is 'powersave': clocks follow the load",
+        "the CPU was slowed down for its heat 3 times meanwhile",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read: "),
+        ("[]", "has schema None, this version reads 1. Run 'bench' again"),
+        ('{"schema": 7}', "has schema 7, this version reads 1"),
+        ('{"schema": 1}', "cannot be understood: KeyError"),
+    ],
+)
+def test_a_report_that_is_none_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(text)
+    with pytest.raises(ArtifactError, match=message):
+        read_result(path)
+
+
+def test_a_missing_report_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="cannot be read: "):
+        read_result(tmp_path / "none.json")

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from lightawnet_edge.benchmarks.report import write_report
+from lightawnet_edge.benchmarks.runner import BenchSpec, Step, bench
+from lightawnet_edge.errors import (
+    ArtifactError,
+    BackendUnavailableError,
+    EdgeError,
+    SpecError,
+)
+
+QUICK: dict[str, Any] = {"calls": 12, "rounds": 3, "warmup": 1, "threads": 1, "timeout_s": 60.0}
+
+
+@pytest.fixture
+def red(tmp_path: Path) -> Path:
+    """Six pairs: a bright red square each, and half of it in weaker red."""
+    rng = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (tmp_path / "red" / kind).mkdir(parents=True)
+    for index in range(6):
+        image = np.zeros((24, 32, 3), np.uint8)
+        top, left = rng.integers(0, 12, 2)
+        image[top : top + 8, left : left + 8, 2] = 220
+        image[top : top + 4, left : left + 8, 2] = 140
+        mask = (image[:, :, 2] > 0).astype(np.uint8) * 255
+        cv2.imwrite(str(tmp_path / "red" / "images" / f"f{index}.png"), image)
+        cv2.imwrite(str(tmp_path / "red" / "masks" / f"f{index}.png"), mask)
+    return tmp_path / "red"
+
+
+def test_engines_are_timed_and_scored_in_turn(
+    make_bundle: Any, red: Path, fake_command: list[str]
+) -> None:
+    paths = [make_bundle(name).path for name in ("good", "worse")]
+    steps: list[Step] = []
+    result = bench(paths, BenchSpec(data=red, **QUICK), observer=steps.append, command=fake_command)
+    baseline, good, worse = result.records
+    assert [record.bundle for record in result.records] == ["pytorch-eager", "good", "worse"]
+    assert [len(samples) for samples in good.timing.rounds_s] == [4, 4, 4]
+    assert good.latency.p50_s < baseline.latency.p50_s
+    assert baseline.accuracy["dice"] == good.accuracy["dice"] == 1
+    assert worse.accuracy["dice"] == pytest.approx(2 / 3)
+    assert worse.dice_drop is not None
+    assert worse.dice_drop.low == pytest.approx(1 / 3)
+    assert worse.engine_bytes == len("worse")
+    assert {step.stage for step in steps} == {"load", "latency", "accuracy", "pictures"}
+    assert all(0 <= step.done <= step.total for step in steps)
+    shown = {picture.frame: set(picture.masks) for picture in result.pictures}
+    assert shown["f0"] >= {"pytorch-eager"}
+    assert any("worse" in names for names in shown.values())
+    assert result.settings["data"] == "red"
+    assert str(red) not in json.dumps(result.to_json())
+
+
+def test_an_engine_that_cannot_run_leaves_the_others_alone(
+    make_bundle: Any, red: Path, fake_command: list[str]
+) -> None:
+    paths = [make_bundle(name).path for name in ("absent", "crash", "good")]
+    result = bench(paths, BenchSpec(data=red, **QUICK), command=fake_command)
+    assert [record.bundle for record in result.records] == ["pytorch-eager", "good"]
+    absent, crash = result.failures
+    assert (absent.bundle, absent.exit_code) == ("absent", 4)
+    assert absent.reason == "'onnx' cannot run here: it is not installed"
+    assert "died during 'load' (exit status 3)" in crash.reason
+    assert crash.reason.endswith("out of memory in layer 7")
+
+
+def test_an_engine_that_hangs_is_given_up(
+    make_bundle: Any, red: Path, fake_command: list[str]
+) -> None:
+    paths = [make_bundle(name).path for name in ("hang", "good")]
+    spec = BenchSpec(data=red, baseline=False, **(QUICK | {"timeout_s": 3.0}))
+    result = bench(paths, spec, command=fake_command)
+    assert [record.bundle for record in result.records] == ["good"]
+    assert "gave no answer to 'load' within 3 s" in result.failures[0].reason
+    assert result.records[0].dice_drop is None
+
+
+def test_where_nothing_can_run_the_reason_of_the_first_is_raised(
+    make_bundle: Any, red: Path, fake_command: list[str]
+) -> None:
+    with pytest.raises(BackendUnavailableError, match="it is not installed"):
+        bench([make_bundle("absent").path], BenchSpec(data=red, **QUICK), command=fake_command)
+
+
+def test_a_broken_frame_is_left_out_for_all_and_doubted(
+    make_bundle: Any, red: Path, fake_command: list[str]
+) -> None:
+    (red / "images" / "f2.png").write_bytes(b"no image")
+    paths = [make_bundle("good").path]
+    result = bench(paths, BenchSpec(data=red, **QUICK), command=fake_command)
+    assert [len(record.scores) for record in result.records] == [5, 5]
+    assert "f2" in result.skipped
+    assert any("frame 'f2' was skipped" in doubt for doubt in result.doubts)
+
+
+def test_frames_that_are_all_broken_are_refused(
+    make_bundle: Any, red: Path, fake_command: list[str]
+) -> None:
+    for image in (red / "images").iterdir():
+        image.write_bytes(b"no image")
+    with pytest.raises(ArtifactError, match=r"No frame can be read: .*f0\.png' cannot be decoded"):
+        bench([make_bundle("good").path], BenchSpec(data=red, **QUICK), command=fake_command)
+
+
+def test_bundles_of_different_frames_are_measured_together(
+    make_bundle: Any, red: Path, fake_command: list[str]
+) -> None:
+    paths = [make_bundle("good").path, make_bundle("big", frame="48x64").path]
+    result = bench(paths, BenchSpec(data=red, **QUICK), command=fake_command)
+    assert [(record.frame, record.baseline) for record in result.records[2:]] == [
+        ("24x32", "pytorch-eager-1"),
+        ("48x64", "pytorch-eager-2"),
+    ]
+    assert all(len(record.scores) == 6 for record in result.records)
+
+
+def test_a_missing_bundle_is_refused(red: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"'.*none' is no bundle"):
+        bench([tmp_path / "none"], BenchSpec(data=red))
+
+
+def test_a_changed_file_is_noticed_before_anything_is_measured(make_bundle: Any, red: Path) -> None:
+    bundle = make_bundle("good")
+    bundle.engine.write_text("evil")
+    with pytest.raises(ArtifactError, match="has changed since it was built") as found:
+        bench([bundle.path], BenchSpec(data=red))
+    assert found.value.exit_code == 3
+
+
+def test_real_engines_from_frame_to_report(
+    bundles: dict[tuple[str, str], Path], checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    paths = [bundles["onnx", "fp32"], bundles["openvino", "int8"]]
+    result = bench(paths, BenchSpec(data=dataset, checkpoint=checkpoint, limit=3, **QUICK))
+    baseline, onnx, openvino = result.records
+    assert not result.failures
+    assert baseline.is_baseline
+    assert onnx.dice_drop is not None
+    assert abs(onnx.dice_drop.mean) < 0.01  # an exact rewrite; a pixel on the threshold may flip
+    assert openvino.executed["int8"] > 0.5
+    assert openvino.timing.peak_memory_bytes
+    assert all(record.latency.n == 12 and record.cold_start_s > 0 for record in result.records)
+    page = write_report(result, tmp_path / "report")
+    assert page.stat().st_size > 50_000
+
+
+def test_a_checkpoint_of_other_weights_is_refused(
+    bundles: dict[tuple[str, str], Path], checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.safetensors"
+    shutil.copy(checkpoint, other)
+    with other.open("ab") as file:
+        file.write(b"\0")
+    spec = BenchSpec(data=dataset, checkpoint=other, **QUICK)
+    with pytest.raises(SpecError, match=r"is not the one that the bundle was made from"):
+        bench([bundles["onnx", "fp32"]], spec)
+    with pytest.raises(EdgeError, match=r"is not packaged\. Give it with --checkpoint FILE"):
+        bench([bundles["onnx", "fp32"]], BenchSpec(data=dataset, **QUICK))

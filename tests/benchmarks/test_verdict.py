@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightawnet_edge.benchmarks.stats import Interval
+from lightawnet_edge.benchmarks.verdict import (
+    dice_texts,
+    executed_text,
+    headline,
+    lead,
+    milliseconds,
+    percent,
+    tiles,
+)
+
+
+def test_the_headline_names_speed_and_cost(make_result: Any) -> None:
+    assert headline(make_result()) == (
+        "polyp-openvino-int8 is the fastest: 8.08 ms per frame, 10.0 times as fast as PyTorch, "
+        "for 0.0200 Dice."
+    )
+
+
+def test_a_loss_that_may_be_chance_is_called_so(make_result: Any, make_record: Any) -> None:
+    baseline = make_result().records[0]
+    even = make_record("even", 0.008, (0.89, 0.81, 0.69, 0.61))
+    better = make_record("better", 0.008, (0.92, 0.81, 0.72, 0.61))
+    assert headline(make_result(records=(baseline, even))).endswith(
+        "without a loss of Dice that can be measured here."
+    )
+    assert headline(make_result(records=(baseline, better))).endswith("and 0.0150 Dice better.")
+
+
+def test_without_a_baseline_only_speed_is_told(make_result: Any, make_record: Any) -> None:
+    lone = make_record("lone", 0.008, (0.9, 0.8, 0.7, 0.6), baseline=None)
+    scores = tuple(replace(score, dice_drop=None) for score in lone.scores)
+    result = make_result(records=(replace(lone, scores=scores),))
+    assert headline(result) == "lone is the fastest: 8.08 ms per frame."
+    assert [tile.label for tile in tiles(result)] == [
+        "Latency, p50", "p99 against 33.3 ms", "Really executed",
+    ]  # fmt: skip
+
+
+def test_engines_that_take_turns_in_being_faster_are_not_told_apart(
+    make_result: Any, make_record: Any
+) -> None:
+    first = make_record("first", 0.008, (0.9, 0.8, 0.7, 0.6))
+    factors = (0.98, 1.03) * 5
+    rounds = tuple(
+        tuple(sample * factor for sample in samples)
+        for samples, factor in zip(first.timing.rounds_s, factors, strict=True)
+    )
+    second = replace(first, bundle="second", timing=replace(first.timing, rounds_s=rounds))
+    assert not lead(first, second).excludes_zero
+    text = headline(make_result(records=(make_result().records[0], first, second)))
+    assert text.startswith("first is the fastest, not to be told apart from second: 8.08 ms")
+
+
+def test_a_busy_machine_is_told_at_once(make_result: Any) -> None:
+    records = [
+        replace(record, timing=replace(record.timing, others=(0.8,) * 10))
+        for record in make_result().records
+    ]
+    text = headline(make_result(records=tuple(records)))
+    assert text.endswith("The machine was busy: see the doubts.")
+
+
+def test_tiles_say_what_to_make_of_each_number(make_result: Any) -> None:
+    speed, budget, cost, executed = tiles(make_result())
+    assert speed.note == "p90 8.14 ms, p99 8.15 ms. Next: polyp-openvino-fp32, 150 % slower."
+    assert budget.value == "24 %"
+    assert "holds the deadline" in budget.note
+    assert cost.value == "+0.0200"
+    assert "Zero lies outside: on these 4 frames the loss is more than chance." in cost.note
+    assert executed.value == "96.7 % INT8"
+    assert executed.note.startswith("of the convolution MACs, asked for INT8.")
+
+
+def test_a_missed_deadline_is_told(make_result: Any, make_record: Any) -> None:
+    slow = make_record("slow", 0.05, (0.9, 0.8, 0.7, 0.6))
+    assert "misses the deadline" in tiles(make_result(records=(slow,)))[1].note
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.00123456, "1.23"), (0.0123456, "12.3"), (0.123456, "123"), (2.109, "2109")],
+)
+def test_milliseconds_keep_three_digits(seconds: float, text: str) -> None:
+    assert milliseconds(seconds) == text
+
+
+@given(st.floats(0.0, 1.0))
+def test_only_the_whole_is_called_a_hundred_percent(share: float) -> None:
+    assert (percent(share) == "100 %") == (share == 1.0)
+
+
+def test_executed_precisions_come_by_their_share(make_record: Any) -> None:
+    record = make_record("a", 0.01, (0.9, 0.8, 0.7, 0.6))
+    assert executed_text(record) == "96.7 % int8, 3.3 % fp32"
+
+
+def test_a_rounded_zero_has_no_sign() -> None:
+    assert dice_texts(Interval(-0.00001, -0.0123, 0.00001)) == ("0.0000", "−0.0123 … 0.0000")
+    assert dice_texts(Interval(0.01, -0.0123, 0.02), 3) == ("+0.010", "−0.012 … +0.020")

@@ -1,0 +1,104 @@
+"""The config: TOML and back, flags over file over defaults, and what it refuses."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.specs import Normalization, Size
+from lightawnet_edge.training.config import AugmentConfig, TrainConfig, resolve, to_toml
+
+PLACES = {"data": "d", "out": "o"}
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrainConfig(data=Path("d"), out=Path("o")),
+        TrainConfig(
+            data=Path('a "quoted" \\ folder'),
+            out=Path("o"),
+            split=Path("train.txt"),
+            size=Size(64, 96),
+            normalization=Normalization(method="minmax"),
+            lr=1e-4,
+            freeze_norm=True,
+            init="polypgen",
+            training_data="Été, 2023\n\x7f",
+            augment=AugmentConfig(strength=0, flip=0.25),
+        ),
+    ],
+)
+def test_a_config_survives_its_toml(config: TrainConfig, tmp_path: Path) -> None:
+    assert resolve(write(tmp_path / "c.toml", to_toml(config)), {}) == config
+
+
+def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "c.toml",
+        'data = "d"\nepochs = 7\nlr = 1\n[augment]\nflip = 0.1\nblur = 0.2\n',
+    )
+    flags = {"out": "o", "lr": 0.5, "loss": None, "augment": {"flip": 0.3, "blur": None}}
+    config = resolve(file, flags)
+    assert (config.epochs, config.lr, config.loss) == (7, 0.5, "bce-dice")
+    assert config.augment == AugmentConfig(flip=0.3, blur=0.2)
+
+
+def test_resuming_takes_the_config_of_the_run(tmp_path: Path) -> None:
+    config = TrainConfig(data=Path("d"), out=tmp_path, epochs=9)
+    write(tmp_path / "config.toml", to_toml(config))
+    assert resolve(None, {"out": tmp_path}, resume=True) == config
+    with pytest.raises(SpecError, match="'data'"):
+        resolve(None, {"out": tmp_path})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epoch": 3}, "Unknown key 'epoch' in the training config. Known: data, out, split"),
+        ({"augment": {"flips": 1}}, "Unknown key 'augment.flips'.* Known: augment.strength"),
+        ({"augment": 3}, "augment=3 must be a table"),
+        ({"epochs": "3"}, "epochs='3' is no int"),
+        ({"epochs": True}, "epochs=True is no int"),
+        ({"lr": "fast"}, "lr='fast' is no float"),
+        ({"size": "100"}, "multiples of 16"),
+        ({"in_channels": 2}, "in_channels=2 must be 1 .* or 3"),
+        ({"loss": "focal"}, "Unknown loss 'focal'. Known: bce-dice, bce"),
+        ({"precision": "int8"}, "Unknown precision 'int8'"),
+        ({"device": "tpu"}, "Unknown device 'tpu'"),
+        ({"epochs": 0}, "epochs=0 must be greater than 0"),
+        ({"lr": 0}, "lr=0.0 must be greater than 0"),
+        ({"patience": -1}, "patience=-1 must not be negative"),
+        ({"val_fraction": 1}, "val_fraction=1.0 must be between 0 and 1"),
+        ({"ema_decay": 1}, "ema_decay=1.0 must be in"),
+        ({"augment": {"blur": 1.5}}, "augment.blur=1.5 must be in"),
+        ({"augment": {"hue_deg": -1}}, "augment.hue_deg=-1.0 must not be negative"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        TrainConfig.from_dict({**PLACES, **values})
+
+
+@pytest.mark.parametrize("missing", ["data", "out"])
+def test_data_and_out_are_needed(missing: str) -> None:
+    values = {key: value for key, value in PLACES.items() if key != missing}
+    with pytest.raises(SpecError, match=f"give --{missing}"):
+        TrainConfig.from_dict(values)
+
+
+def test_a_file_that_is_missing_or_no_toml_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="No config"):
+        resolve(tmp_path / "none.toml", {})
+    broken = write(tmp_path / "broken.toml", "epochs = = 3")
+    with pytest.raises(ArtifactError, match=re.escape(f"'{broken}' is not TOML")):
+        resolve(broken, {})

@@ -1,0 +1,236 @@
+"""Data: what is read, how it is split, and the answers that bad data gets before the first step."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.frames import read_frame
+from lightawnet_edge.model.preprocess import Preprocess
+from lightawnet_edge.specs import ColorOrder, Normalization, Size
+from lightawnet_edge.training.data import EpochSampler, load, mask_problem
+from lightawnet_edge.training.pairs import find_pairs, split
+from tests.training.conftest import MakeConfig, write_pair
+
+UInt8 = np.uint8
+
+
+def solid(value: int) -> np.ndarray:
+    return np.full((40, 48, 3), value, UInt8)
+
+
+def test_frames_are_what_the_device_graph_computes(make_config: MakeConfig, frames: Path) -> None:
+    train, _ = load(make_config())
+    frame = torch.from_numpy(read_frame(frames / "images" / "f0.png"))
+    scaling = Normalization(mean=0.0, std=1.0)
+    expected = Preprocess(Size(32, 32), scaling, ColorOrder.RGB)(frame)[0]
+    assert train.images.dtype == torch.uint8
+    # Eight bits hold a value to half a grey level.
+    assert (train.images[0] / 255 - expected).abs().max() <= 0.5 / 255 + 1e-6
+
+
+def test_masks_are_zero_and_one_and_may_be_empty(make_config: MakeConfig) -> None:
+    train, val = load(make_config())
+    assert train.masks.shape == (5, 1, 32, 32)
+    assert set(np.unique(train.masks.numpy())) == {0, 1}
+    assert val.stems == ("f2", "f6", "f7")
+    assert val.masks[2].sum() == 0
+
+
+def test_gray_networks_get_one_channel(make_config: MakeConfig) -> None:
+    assert load(make_config(in_channels=1))[0].images.shape == (5, 1, 32, 32)
+
+
+def test_numpy_slices_and_jpeg_pairs_are_read(make_config: MakeConfig, frames: Path) -> None:
+    np.save(frames / "images" / "slice.npy", np.linspace(-1000, 400, 40 * 48).reshape(40, 48))
+    mask = np.zeros((40, 48), np.int16)
+    mask[10:20, 10:20] = 1
+    np.save(frames / "masks" / "slice.npy", mask)
+    write_pair(frames, "photo", solid(90), mask.astype(UInt8) * 255, ".jpg")
+    train, _ = load(make_config())
+    assert {"slice", "photo"} <= set(train.stems)
+    at = train.stems.index("slice")
+    # Scaled from their own minimum and maximum; resizing averages both ends a little.
+    assert int(train.images[at].min()) < 5
+    assert int(train.images[at].max()) > 250
+    assert train.masks[at].float().mean() == pytest.approx(100 / (40 * 48), rel=0.2)
+
+
+def test_equal_data_have_equal_fingerprints(make_config: MakeConfig, frames: Path) -> None:
+    before = load(make_config())[0].fingerprint()
+    assert load(make_config())[0].fingerprint() == before
+    mask = np.zeros((40, 48), UInt8)
+    mask[:20] = 255
+    assert cv2.imwrite(str(frames / "masks" / "f0.png"), mask)
+    assert load(make_config())[0].fingerprint() != before
+
+
+def test_the_order_is_a_function_of_seed_and_epoch() -> None:
+    sampler = EpochSampler(50, seed=3)
+    orders = []
+    for sampler.epoch in (0, 1, 0):
+        orders.append(list(sampler))
+    assert sorted(orders[0]) == list(range(50))
+    assert orders[0] == orders[2] != orders[1]
+    assert list(EpochSampler(50, seed=4)) != orders[0]
+
+
+# --- splits
+
+
+def test_a_split_by_hash_does_not_move_when_frames_come_in(
+    make_config: MakeConfig, frames: Path
+) -> None:
+    config = make_config(val_split=None, val_fraction=0.4)
+    before = {pair.stem for pair in split(find_pairs(frames), config)[1]}
+    for index in range(8, 30):
+        write_pair(frames, f"f{index}", solid(index), solid(0)[..., 0])
+    after = {pair.stem for pair in split(find_pairs(frames), config)[1]}
+    assert before == after & {f"f{index}" for index in range(8)}
+    assert 4 <= len(after) <= 20
+
+
+def test_one_split_file_leaves_the_rest_to_the_other_side(
+    make_config: MakeConfig, frames: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "train.txt").write_text("f0\nf1\n")
+    config = make_config(split=tmp_path / "train.txt", val_split=None)
+    train, val = split(find_pairs(frames), config)
+    assert [pair.stem for pair in train] == ["f0", "f1"]
+    assert len(val) == 6
+
+
+def test_a_frame_in_both_split_files_is_refused(make_config: MakeConfig, tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("f0\nf2\nf6\n")
+    with pytest.raises(SpecError, match=r"share 2 frame\(s\): f2, f6"):
+        load(make_config(split=tmp_path / "train.txt"))
+
+
+def test_a_split_file_that_names_unknown_frames_is_refused(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "val.txt").write_text("f1\nnobody\n")
+    with pytest.raises(ArtifactError, match=r"val.txt' has 1 problem: frame 'nobody' is not in"):
+        load(make_config())
+    with pytest.raises(ArtifactError, match=r"No split file '.*none.txt'"):
+        load(make_config(val_split=tmp_path / "none.txt"))
+
+
+def test_an_empty_side_is_refused(make_config: MakeConfig, tmp_path: Path) -> None:
+    (tmp_path / "val.txt").write_text("# nothing\n")
+    with pytest.raises(SpecError, match="leaves no validation frame of 8"):
+        load(make_config())
+
+
+# --- bad data
+
+
+def test_no_pairs(make_config: MakeConfig, frames: Path) -> None:
+    for mask in (frames / "masks").iterdir():
+        mask.rename(mask.with_name(f"m_{mask.name}"))
+    with pytest.raises(ArtifactError, match=r"No pairs in .*: 8 images and 8 masks"):
+        load(make_config())
+    shutil.rmtree(frames / "masks")
+    with pytest.raises(ArtifactError, match=r"No folder '.*masks'"):
+        load(make_config())
+
+
+def test_a_missing_mask(make_config: MakeConfig, frames: Path) -> None:
+    (frames / "masks" / "f3.png").unlink()
+    with pytest.raises(ArtifactError, match=r"1 problem: '.*f3.png' has no mask '.*f3\.\*'"):
+        load(make_config())
+
+
+def test_a_size_mismatch(make_config: MakeConfig, frames: Path) -> None:
+    assert cv2.imwrite(str(frames / "masks" / "f3.png"), np.zeros((48, 40), UInt8))
+    with pytest.raises(ArtifactError, match=r"f3.png' is 40x48, its mask '.*f3.png' is 48x40"):
+        load(make_config())
+
+
+def test_a_mask_that_is_not_binary(make_config: MakeConfig, frames: Path) -> None:
+    shutil.copy(frames / "images" / "f3.png", frames / "masks" / "f3.png")
+    with pytest.raises(ArtifactError, match=r"mask '.*f3.png' is not binary: .*% of its values"):
+        load(make_config())
+
+
+def test_an_unreadable_file_is_named(make_config: MakeConfig, frames: Path) -> None:
+    (frames / "images" / "f3.png").write_bytes(b"\x89PNG\r\n\x1a\n no")
+    with pytest.raises(ArtifactError, match=r"f3.png' cannot be decoded"):
+        load(make_config())
+
+
+def test_all_masks_empty(make_config: MakeConfig, frames: Path) -> None:
+    for path in (frames / "masks").iterdir():
+        assert cv2.imwrite(str(path), np.zeros((40, 48), UInt8))
+    with pytest.raises(ArtifactError, match="No training mask of 5 has a foreground pixel"):
+        load(make_config())
+
+
+def test_no_background_anywhere(make_config: MakeConfig, frames: Path) -> None:
+    for path in (frames / "masks").iterdir():
+        assert cv2.imwrite(str(path), np.full((40, 48), 255, UInt8))
+    with pytest.raises(ArtifactError, match="No training mask of 5 has a background pixel"):
+        load(make_config())
+
+
+def test_a_frame_that_is_in_both_sets_under_two_names(
+    make_config: MakeConfig, frames: Path
+) -> None:
+    pixels = cv2.imread(str(frames / "images" / "f0.png"))
+    assert pixels is not None
+    (frames / "images" / "f6.png").unlink()
+    assert cv2.imwrite(str(frames / "images" / "f6.bmp"), pixels)  # other bytes, equal pixels
+    with pytest.raises(SpecError, match=r"1 validation frame\(s\) .* same pixels .*: f6 = f0"):
+        load(make_config())
+
+
+def test_problems_come_together_and_the_list_is_short(
+    make_config: MakeConfig, frames: Path
+) -> None:
+    for index in range(7, 25):
+        write_pair(frames, f"f{index}", solid(index), solid(0)[..., 0])
+        (frames / "images" / f"f{index}.png").write_bytes(b"")
+    assert cv2.imwrite(str(frames / "masks" / "f0.png"), np.zeros((4, 4), UInt8))
+    with pytest.raises(ArtifactError, match=r"has 19 problems: .*and 9 more") as caught:
+        load(make_config())
+    assert len(re.findall("cannot be decoded", str(caught.value))) == 9
+    assert "its mask" in str(caught.value)
+
+
+# --- which masks are binary
+
+
+def disc(height: int = 64) -> np.ndarray:
+    y, x = np.mgrid[:height, :height]
+    return np.where((y - height / 2) ** 2 + (x - height / 2) ** 2 < (height / 4) ** 2, 255, 0)
+
+
+def test_jpeg_ringing_is_tolerated() -> None:
+    encoded, data = cv2.imencode(".jpg", disc().astype(UInt8), [cv2.IMWRITE_JPEG_QUALITY, 85])
+    values = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    assert encoded
+    assert values is not None
+    assert len(np.unique(values)) > 8
+    assert mask_problem(values.astype(UInt8)) is None
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_mask_of_one_value_is_binary(value: int) -> None:
+    assert mask_problem(np.full((8, 8), value, UInt8)) is None
+
+
+def test_a_mask_of_zero_and_one_is_refused_as_too_dark() -> None:
+    assert mask_problem((disc() > 0).astype(UInt8)) == "its brightest value is 1, foreground is 255"
+
+
+def test_a_label_map_is_refused_however_small_the_label() -> None:
+    values = disc().astype(UInt8)
+    values[0, 0] = 128
+    assert mask_problem(values) == "its values are 0, 128, 255, expected 0 and 255"
