@@ -33,7 +33,7 @@ def blobs(count: int, size: Size, seed: int = 0) -> list[tuple[np.ndarray, np.nd
         frame = cv2.resize(coarse, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
         cy, cx = rng.uniform(0.3, 0.7, 2) * (size.height, size.width)
         disc = (y - cy) ** 2 + (x - cx) ** 2 < (rng.uniform(0.1, 0.25) * size.height) ** 2
-        frame[disc] = np.minimum(frame[disc].astype(np.int32) + (80, 60, 40), 255)
+        frame[disc] = np.minimum(frame[disc] + np.array([80, 60, 40]), 255)
         pairs.append((frame.astype(np.uint8), disc))
     return pairs
 

@@ -71,7 +71,10 @@ def test_doctor_has_a_line_per_target_and_a_reason_for_each_gap(cli: Cli) -> Non
 def test_export_prints_the_bundle_on_stdout_and_narrates_on_stderr(
     cli: Cli, checkpoint: Path, dataset: Path, tmp_path: Path
 ) -> None:
-    command = ("export", "--target", "onnx", "--weights", checkpoint, "--calibration", dataset, "--out", tmp_path)  # fmt: skip
+    command = [
+        "export", "--target", "onnx", "--weights", checkpoint, "--calibration", dataset,
+        "--out", tmp_path,
+    ]  # fmt: skip
     first = cli(*command, "--json")
     data = json.loads(first.out)
     assert data["built"] is True
@@ -171,9 +174,7 @@ def test_import_checkpoint_converts_and_does_not_overwrite(cli: Cli, tmp_path: P
 
 
 def test_a_closed_pipe_is_no_error(bundles: Bundles) -> None:
-    program = (
-        f"{sys.executable} -m lightawnet_edge doctor --json | true; exit ${{PIPESTATUS[0]}}"
-    )
+    program = f"{sys.executable} -m lightawnet_edge doctor --json | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     assert done.returncode == 0

@@ -48,5 +48,5 @@ def test_an_empty_folder_is_refused_and_nothing_is_invented(tmp_path: Path) -> N
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="No folder '.*nowhere'"):
+    with pytest.raises(ArtifactError, match=r"No folder '.*nowhere'"):
         CalibrationSet.open(tmp_path / "nowhere")

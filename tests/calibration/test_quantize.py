@@ -49,7 +49,8 @@ def test_onnx_weights_are_symmetric_per_channel(quantized: dict[Target, Path]) -
 def test_the_last_convolution_and_the_softmax_stay_in_float(
     bundles: Bundles, quantized: dict[Target, Path]
 ) -> None:
-    # ONNX Runtime makes an integer convolution of a float one whose output is quantized: ask the engine.
+    # ONNX Runtime makes an integer convolution of a float one between quantized neighbours: ask
+    # the engine.
     for target in ("onnx", "openvino"):
         assert 0 < Bundle.open(bundles[target, "int8"]).manifest.executed["fp32"] < 0.1
     graph = onnx.load(quantized[Target.ONNX]).graph

@@ -1,4 +1,4 @@
-"""The device graph means what DeviceModel means, in every runtime, and holds no refused operator."""
+"""The device graph means what DeviceModel means in every runtime, without a refused operator."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ from lightawnet_edge.export.device_graph import DeviceModel, conv_kernels, conv_
 from lightawnet_edge.export.lowering import lower, mean_routing
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Size, Target
-from tests.conftest import blobs
+from tests.conftest import SIZE, blobs
 
-# A 1x1917-pixel-wide frame gives sample positions of about 2000, whose float32 steps are 1e-4: weights
-# of the interpolation, and with them probabilities, differ by a few 1e-5 between runtimes.
+# A wide frame has sample positions of about 2000, whose float32 steps are 1e-4: weights of the
+# interpolation, and with them probabilities, differ by a few 1e-5 between runtimes.
 PROBABILITY_TOLERANCE = 1e-4
 
 
-def contract(
-    frame: Size = Size(64, 64), color: ColorOrder = ColorOrder.RGB, **changes: object
-) -> Contract:
+def contract(frame: Size = SIZE, color: ColorOrder = ColorOrder.RGB, **changes: object) -> Contract:
     values: dict[str, object] = {
         "frame": frame,
         "color": color,

@@ -145,7 +145,7 @@ def test_a_network_in_training_mode_is_refused() -> None:
 
 
 def test_an_unknown_layer_is_refused_with_the_known_ones(network: LightAWNet) -> None:
-    with pytest.raises(SpecError, match="No dynamic convolution in block 'b4'. Known: e1, e2, e3"):
+    with pytest.raises(SpecError, match=r"No dynamic convolution in block 'b4'\. Known: e1, e2"):
         lower(network, {"b4": torch.ones(4)})
 
 

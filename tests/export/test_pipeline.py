@@ -71,8 +71,8 @@ def test_int8_really_runs_in_int8_and_fp32_in_fp32(bundles: Bundles, target: str
 def test_engines_segment_as_pytorch_does(
     bundles: Bundles, checkpoint: Path, target: str, precision: str
 ) -> None:
-    # FP32 engines round differently: 1e-4. INT8 has about 1/256 of each layer's range as its step; on
-    # a network of random weights that adds up to a few hundredths of probability at most pixels.
+    # FP32 engines round differently: 1e-4. INT8 has about 1/256 of each layer's range as its step;
+    # on a network of random weights that adds up to a few hundredths of probability.
     tolerance = {"fp32": 1e-4, "int8": 0.08}[precision]
     with Segmenter.load(bundles[target, precision]) as segmenter:
         device = DeviceModel(load_checkpoint(checkpoint), segmenter.manifest.contract)
@@ -107,7 +107,7 @@ def test_force_replaces_and_leaves_no_rubbish(
 ) -> None:
     shutil.copytree(bundles["onnx", "fp32"], tmp_path / "tiny-onnx-fp32")
     wanted = spec(checkpoint, tmp_path, calibration=dataset, threshold=0.25)
-    with pytest.raises(SpecError, match="made from other inputs. Choose another --name"):
+    with pytest.raises(SpecError, match=r"made from other inputs\. Choose another --name"):
         export(wanted)
     assert Bundle.open(tmp_path / "tiny-onnx-fp32").manifest.contract.threshold == 0.5
     result = export(spec(checkpoint, tmp_path, calibration=dataset, threshold=0.25, force=True))

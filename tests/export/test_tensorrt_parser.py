@@ -1,6 +1,7 @@
-"""TensorRT's parser takes the device graph: proven with the TensorRT-RTX wheel, which needs no GPU.
+"""TensorRT's parser takes the device graph: shown with the TensorRT-RTX wheel, without a GPU.
 
-A green build proves the parser and the typing, not numerics or speed: kernels are compiled on a GPU.
+A green build proves the parser and the typing, not numerics or speed: kernels are compiled on a
+GPU, when the engine is loaded.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def test_files_that_would_overwrite_each_other_are_refused(
 
 
 def test_missing_and_empty_inputs_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="No file '.*nothing.png'"):
+    with pytest.raises(ArtifactError, match=r"No file '.*nothing\.png'"):
         expand([tmp_path / "nothing.png"])
     with pytest.raises(ArtifactError, match="No image and no video in"):
         expand([tmp_path])

@@ -81,7 +81,7 @@ def test_a_closed_segmenter_says_so(bundles: Bundles) -> None:
     segmenter = Segmenter.load(bundles["onnx", "fp32"])
     segmenter.close()
     segmenter.close()
-    with pytest.raises(SpecError, match="closed. Load the bundle again"):
+    with pytest.raises(SpecError, match=r"closed\. Load the bundle again"):
         segmenter(blobs(1, SIZE)[0][0])
 
 
@@ -106,7 +106,7 @@ def test_a_missing_probability_says_how_to_get_one(checkpoint: Path, tmp_path: P
     with Segmenter.load(export(spec).bundle.path) as segmenter:
         frame = blobs(1, SIZE)[0][0]
         assert segmenter(frame).shape == (64, 64)
-        with pytest.raises(SpecError, match="no output 'probability'. Export it again"):
+        with pytest.raises(SpecError, match=r"no output 'probability'\. Export it again"):
             segmenter.probability(frame)
 
 
