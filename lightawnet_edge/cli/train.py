@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,14 +39,21 @@ def train(
         Path | None,
         typer.Option(help="File with the stems to validate on."),
     ] = None,
+    val_fraction: Annotated[
+        float | None,
+        typer.Option(help="Share of frames for validation, where no split file is given."),
+    ] = None,
     size: Annotated[str | None, typer.Option(help="Network input, HEIGHTxWIDTH.")] = None,
-    channels: Annotated[int | None, typer.Option(help="3 for colour, 1 for gray.")] = None,
+    in_channels: Annotated[int | None, typer.Option(help="3 for colour, 1 for gray.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(help="Frames per step, over all processes."),
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    warmup_epochs: Annotated[
+        float | None, typer.Option(help="The learning rate rises for this long.")
+    ] = None,
     loss: Annotated[
         str | None,
         typer.Option(help="'bce-dice', or 'bce' as in the paper."),
@@ -60,13 +68,14 @@ def train(
     ] = None,
     augment: Annotated[
         float | None,
-        typer.Option(help="Strength of the augmentation; 0: none but flips."),
+        typer.Option(help="Strength of the augmentation; 0 turns it off."),
     ] = None,
     init: Annotated[
         str | None,
         typer.Option(help="Checkpoint, or packaged weights, to start from."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     threads: Annotated[
         int | None,
         typer.Option(help="CPU threads per process; 0: torch's choice."),
@@ -75,27 +84,33 @@ def train(
 ) -> None:
     """Train in FP32 or mixed precision; in several processes under torchrun or accelerate launch.
 
-    Settings without a flag (EMA, warm-up, each augmentation) stand in the config file. The resolved
-    config is saved with the run.
+    Settings without a flag (EMA, weight decay, each augmentation) stand in the config file. The
+    resolved config is saved with the run.
     """
+    from lightawnet_edge.training import require
     from lightawnet_edge.training.config import resolve
+
+    require()  # before torch and its like are imported
     from lightawnet_edge.training.progress import RichProgress
     from lightawnet_edge.training.trainer import train as fit
 
     flags: dict[str, Any] = {
-        "data": data, "out": out, "split": split, "val_split": val_split, "size": size,
-        "in_channels": channels, "epochs": epochs, "batch_size": batch_size, "lr": lr, "loss": loss,
+        "data": data, "out": out, "split": split, "val_split": val_split,
+        "val_fraction": val_fraction, "size": size, "in_channels": in_channels, "epochs": epochs,
+        "batch_size": batch_size, "lr": lr, "warmup_epochs": warmup_epochs, "loss": loss,
         "precision": precision, "patience": patience, "init": init, "seed": seed,
-        "threads": threads,
+        "device": device, "threads": threads,
     }  # fmt: skip
     if augment is not None:
         flags["augment"] = {"strength": augment}
-    resolved = resolve(config, flags)
+    resolved = resolve(config, flags, resume=resume)
     try:
         result = fit(resolved, resume=resume, observer=RichProgress(err_console))
     except KeyboardInterrupt:
         narrate(f"interrupted; go on with --resume: '{resolved.out}' holds the last whole epoch")
         raise typer.Exit(INTERRUPTED) from None
+    if os.environ.get("RANK", "0") != "0":
+        return  # torchrun: the first process speaks for all
     if as_json:
         typer.echo(json.dumps(asdict(result), default=str))
     else:

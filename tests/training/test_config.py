@@ -102,3 +102,11 @@ def test_a_file_that_is_missing_or_no_toml_is_named(tmp_path: Path) -> None:
     broken = write(tmp_path / "broken.toml", "epochs = = 3")
     with pytest.raises(ArtifactError, match=re.escape(f"'{broken}' is not TOML")):
         resolve(broken, {})
+
+
+@pytest.mark.parametrize("name", ["polypgen", "polypgen-finetune"])
+def test_the_recipes_of_the_packaged_weights_can_be_read(name: str) -> None:
+    config = resolve(Path(__file__).parents[2] / "configs" / f"{name}.toml", {})
+    assert config.license == "CC-BY-4.0"
+    assert config.val_split is not None
+    assert (Path(__file__).parents[2] / config.val_split).is_file()
