@@ -32,15 +32,14 @@ _MB = 1e6
 
 
 def write_report(result: BenchResult, folder: Path) -> Path:
-    """Write `report.json` and `report.html` into a folder; return the page.
+    """Write `report.json`, then `report.html` into a folder; return the page.
 
     Raises:
-        BackendUnavailableError: Jinja2 or matplotlib is not installed.
+        BackendUnavailableError: Jinja2 or matplotlib is not installed; the data are written.
     """
-    page = html(result)
     text = json.dumps(result.to_json(), ensure_ascii=False, separators=(",", ":"))
     replace_file(folder / JSON, text.encode())
-    replace_file(folder / HTML, page.encode())
+    replace_file(folder / HTML, html(result).encode())
     return folder / HTML
 
 

@@ -108,7 +108,10 @@ def _bench(bundles: list[Path], spec: BenchSpec, out: Path, as_json: bool) -> No
         result = measure(bundles, spec, observer=observe)
     page = write_report(result, out / folder_name(result))
     if as_json:
-        typer.echo(json.dumps(result.to_json()["records"]))
+        typer.echo(json.dumps([record.summary() for record in result.records]))
+        narrate(f"report: {page}")
     else:
         out_console.print(console(result))
         typer.echo(f"report: {page}")
+    if result.failures:
+        raise typer.Exit(result.failures[0].exit_code)

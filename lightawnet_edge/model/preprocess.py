@@ -33,7 +33,9 @@ def resize(x: Tensor, size: Size) -> Tensor:
     the side is first interpolated to the next multiple of its target, and the boxes are averaged
     last: the geometry is exact in both orders.
     """
-    rows, columns = _boxes(x.shape[2], size.height), _boxes(x.shape[3], size.width)
+    # A tracing exporter gives lengths as tensors, whose `//` rounds negative numbers towards zero.
+    height, width = int(x.shape[2]), int(x.shape[3])
+    rows, columns = _boxes(height, size.height), _boxes(width, size.width)
     x = _average(x, (rows[0], columns[0]))
     x = _interpolate(x, Size(size.height * rows[1], size.width * columns[1]))
     return _average(x, (rows[1], columns[1]))

@@ -135,12 +135,13 @@ def test_page_and_data_are_written_and_the_data_give_the_page_again(
     assert [record["bundle"] for record in data["records"]] == [r.bundle for r in result.records]
 
 
-def test_a_missing_toolchain_of_the_report_is_named(
-    make_result: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_toolchain_of_the_page_is_named_and_the_data_are_kept(
+    make_result: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(BackendUnavailableError, match=r"pip install 'lightawnet-edge\[export\]'"):
-        html(make_result())
+        write_report(make_result(), tmp_path)
+    assert read_result(tmp_path / "report.json") == make_result()  # minutes of measuring are kept
 
 
 def test_importing_the_room_imports_no_toolchain() -> None:
