@@ -44,7 +44,7 @@ class CheckpointMeta:
 
     in_channels: int
     size: Size
-    """Network input that the weights were trained for."""
+    """Network input that the weights are for."""
     normalization: Normalization = field(default_factory=Normalization)
     training_data: str = "unknown"
     """Data set, version and attribution."""
