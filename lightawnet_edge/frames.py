@@ -77,7 +77,12 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     Raises:
         ArtifactError: The file is missing or cannot be decoded.
     """
-    return read_mask_values(path) > MASK_THRESHOLD
+    values = read_mask_values(path)
+    if 0 < values.max() <= MASK_THRESHOLD:
+        raise ArtifactError(
+            f"Mask '{path}' has no foreground: its brightest value is {values.max()}, expected 255."
+        )
+    return values > MASK_THRESHOLD
 
 
 def read_mask_values(path: Path) -> UInt8:

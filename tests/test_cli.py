@@ -160,6 +160,25 @@ def test_run_fails_when_no_frame_could_be_read(cli: Cli, bundles: Bundles, tmp_p
     assert "cannot be decoded" in done.err
 
 
+def test_demo_goes_from_weights_to_a_report(cli: Cli, checkpoint: Path, tmp_path: Path) -> None:
+    command = [
+        "demo", "--weights", checkpoint, "--engines", tmp_path / "engines",
+        "--out", tmp_path / "reports", "--calls", "10", "--limit", "3", "--json",
+    ]  # fmt: skip
+    done = cli(*command)
+    assert done.code == 0, done.err
+    records = {record["bundle"]: record for record in json.loads(done.out)}
+    assert set(records) == {"pytorch-eager", "tiny-openvino-fp32", "tiny-openvino-int8"}
+    quantized = records["tiny-openvino-int8"]
+    assert quantized["executed"]["int8"] > 0.9
+    assert quantized["accuracy"]["n"] == 3
+    assert quantized["latency"]["n"] >= 10
+    low, high = quantized["dice_drop"]["ci95"]
+    assert low <= quantized["dice_drop"]["mean"] <= high
+    (page,) = (tmp_path / "reports").glob("*/report.html")
+    assert "tiny-openvino-int8" in page.read_text(encoding="utf-8")
+
+
 def test_import_checkpoint_converts_and_does_not_overwrite(cli: Cli, tmp_path: Path) -> None:
     pickle = tmp_path / "theirs.pkl"
     torch.save({"state": {}, "epoch": 3}, pickle)

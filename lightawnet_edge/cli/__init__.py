@@ -11,7 +11,7 @@ import typer
 from lightawnet_edge import __version__
 from lightawnet_edge.cli import bench, device, export, train
 from lightawnet_edge.cli.terminal import complain
-from lightawnet_edge.errors import EdgeError
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError
 
 app = typer.Typer(
     add_completion=False,
@@ -62,3 +62,15 @@ def main() -> None:
             raise
         complain(str(error))
         raise SystemExit(error.exit_code) from None
+    except ModuleNotFoundError as error:
+        if "--debug" in sys.argv:
+            raise
+        complain(
+            f"{error}. Install all that a workstation needs: pip install 'lightawnet-edge[all]'"
+        )
+        raise SystemExit(BackendUnavailableError.exit_code) from None
+    except OSError as error:
+        if "--debug" in sys.argv or error.filename is None:
+            raise
+        complain(f"'{error.filename}': {error.strerror}.")
+        raise SystemExit(ArtifactError.exit_code) from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lightawnet_edge.cli.terminal import JsonFlag, err_console, narrate, out_console
+from lightawnet_edge.cli.terminal import JsonFlag, err_console, narrate, out_console, warn
 from lightawnet_edge.specs import Precision, Target
 
 if TYPE_CHECKING:
@@ -84,7 +84,11 @@ def demo(
     for precision in (Precision.FP32, Precision.INT8):
         err_console.print(f"OpenVINO {str(precision).upper()}", style="bold")
         spec = pipeline.ExportSpec(
-            target=Target.OPENVINO, precision=precision, weights=str(checkpoint), out=engines
+            target=Target.OPENVINO,
+            precision=precision,
+            weights=str(checkpoint),
+            out=engines,
+            replace=True,
         )
         made.append(pipeline.export(spec, narrate=narrate).bundle.path)
     _bench(made, BenchSpec(checkpoint=checkpoint, calls=calls, limit=limit or None), out, as_json)
@@ -113,5 +117,7 @@ def _bench(bundles: list[Path], spec: BenchSpec, out: Path, as_json: bool) -> No
     else:
         out_console.print(console(result))
         typer.echo(f"report: {page}")
+    for failure in result.failures:
+        warn(f"{failure.bundle}: {failure.reason}")
     if result.failures:
         raise typer.Exit(result.failures[0].exit_code)

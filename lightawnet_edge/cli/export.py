@@ -35,7 +35,7 @@ def export(
         str, typer.Option(help="HEIGHTxWIDTH of the camera's frames. Default: the network's input.")
     ] = "",
     network: Annotated[
-        str, typer.Option(help="Input size of the network. Default: what it was trained at.")
+        str, typer.Option(help="Input size of the network. Default: the checkpoint's.")
     ] = "",
     bgr: Annotated[bool, typer.Option("--bgr", help="Frames come in BGR order.")] = False,
     threshold: Annotated[

@@ -18,6 +18,7 @@ from lightawnet_edge import __version__, backends
 from lightawnet_edge.backends.base import Backend, Built, mac_shares
 from lightawnet_edge.benchmarks.machine import machine_summary
 from lightawnet_edge.bundle import (
+    MANIFEST,
     Bundle,
     Contract,
     Manifest,
@@ -87,6 +88,8 @@ class ExportSpec:
     """Name of the bundle's folder; None: weights, target, precision, and what is special."""
     force: bool = False
     """Build again where an equal bundle stands, replace where another one does."""
+    replace: bool = False
+    """Replace a bundle that was made from other inputs, but keep an equal one."""
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
@@ -104,7 +107,9 @@ class ExportSpec:
                 "--routing static, which freezes the routing to its mean over the calibration "
                 "frames."
             )
-        if self.name is not None and (not self.name or Path(self.name).name != self.name):
+        if self.name is not None and (
+            self.name in ("", ".", "..") or Path(self.name).name != self.name
+        ):
             raise SpecError(f"Bundle name '{self.name}' must be a plain folder name.")
 
     @property
@@ -156,7 +161,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
         }
     )
     path = spec.out / (spec.name or _default_name(spec, checkpoint, contract))
-    if not spec.force and (standing := _standing(path, inputs)):
+    if (standing := _standing(path, inputs, spec)) is not None:
         return ExportResult(standing, built=False)
 
     network = load_checkpoint(checkpoint)
@@ -316,13 +321,19 @@ def _default_name(spec: ExportSpec, checkpoint: Path, contract: Contract) -> str
     return "-".join(parts)
 
 
-def _standing(path: Path, inputs_sha256: str) -> Bundle | None:
-    """The bundle at `path` if it is whole and has the same inputs; None if there is nothing.
+def _standing(path: Path, inputs_sha256: str, spec: ExportSpec) -> Bundle | None:
+    """The bundle at `path` if it can stay; None if there is nothing, or it may be replaced.
 
     Raises:
         SpecError: Something else stands there.
     """
     if not path.exists():
+        return None
+    if not (path / MANIFEST).is_file():
+        raise SpecError(
+            f"'{path}' is in the way: it is no bundle, and is never replaced. Choose another --name."
+        )
+    if spec.force:
         return None
     remedy = "Choose another --name, or replace it with --force."
     try:
@@ -331,7 +342,11 @@ def _standing(path: Path, inputs_sha256: str) -> Bundle | None:
         if same:
             bundle.verify()
     except ArtifactError as error:
+        if spec.replace:
+            return None
         raise SpecError(f"'{path}' is in the way: {error} {remedy}") from error
+    if not same and spec.replace:
+        return None
     if not same:
         raise SpecError(f"'{path}' holds a bundle that was made from other inputs. {remedy}")
     return bundle

@@ -1,6 +1,6 @@
 """From camera frame to network input, in torch: the one definition of preprocessing.
 
-Training, calibration, accuracy and the device graph all go through these functions, so they cannot
+Training, the FP32 baseline and the device graph all go through these functions, so they cannot
 drift apart. Every operation exports to operators that ONNX Runtime, OpenVINO and TensorRT take.
 """
 
