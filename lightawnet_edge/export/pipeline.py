@@ -325,30 +325,32 @@ def _standing(path: Path, inputs_sha256: str, spec: ExportSpec) -> Bundle | None
     """The bundle at `path` if it can stay; None if there is nothing, or it may be replaced.
 
     Raises:
-        SpecError: Something else stands there.
+        SpecError: Something else stands there: a folder that is no bundle is never replaced.
     """
     if not path.exists():
         return None
     if not (path / MANIFEST).is_file():
         raise SpecError(
-            f"'{path}' is in the way: it is no bundle, and is never replaced. Choose another --name."
+            f"'{path}' is in the way: it is no bundle, and is never replaced. "
+            "Choose another --name."
         )
     if spec.force:
         return None
-    remedy = "Choose another --name, or replace it with --force."
     try:
-        bundle = Bundle.open(path)
-        same = bundle.manifest.inputs_sha256 == inputs_sha256
-        if same:
-            bundle.verify()
-    except ArtifactError as error:
+        return _equal(path, inputs_sha256)
+    except (ArtifactError, SpecError) as error:
         if spec.replace:
             return None
-        raise SpecError(f"'{path}' is in the way: {error} {remedy}") from error
-    if not same and spec.replace:
-        return None
-    if not same:
-        raise SpecError(f"'{path}' holds a bundle that was made from other inputs. {remedy}")
+        raise SpecError(
+            f"'{path}' is in the way: {error} Choose another --name, or replace it with --force."
+        ) from error
+
+
+def _equal(path: Path, inputs_sha256: str) -> Bundle:
+    bundle = Bundle.open(path)
+    if bundle.manifest.inputs_sha256 != inputs_sha256:
+        raise SpecError("It was made from other inputs.")
+    bundle.verify()
     return bundle
 
 
