@@ -196,3 +196,25 @@ def test_a_reader_that_goes_away_gets_no_traceback() -> None:
     program = f"{sys.executable} -m lightawnet_edge doctor --json | true"
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(
+    cli: Cli, checkpoint: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    done = cli("export", "--target", "onnx", "--weights", checkpoint, "--out", tmp_path / "file")
+    assert done.code == 3
+    assert done.err.splitlines()[-1].startswith("error: '")
+    assert "Traceback" not in done.err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_missing_package_is_named_with_its_install_command(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [n for n in sys.modules if n.startswith("lightawnet_edge.export")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "lightawnet_edge.export.lowering", None)
+    done = cli("export", "--fp32")
+    assert done.code == 4
+    assert "pip install 'lightawnet-edge[all]'" in done.err

@@ -227,3 +227,11 @@ def test_without_opencv_the_install_command_is_named(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(BackendUnavailableError, match=r"pip install 'lightawnet-edge\[media\]'"):
         opencv()
+
+
+def test_a_mask_of_0_and_1_is_refused_not_taken_for_empty(tmp_path: Path) -> None:
+    mask = np.zeros((4, 4), np.uint8)
+    mask[1, 1] = 1
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    with pytest.raises(ArtifactError, match="its brightest value is 1, expected 255"):
+        read_mask(tmp_path / "mask.png")
