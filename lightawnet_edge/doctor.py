@@ -11,8 +11,8 @@ from typing import Any
 from rich.markup import escape
 
 from lightawnet_edge import backends
-from lightawnet_edge.benchmarks.machine import read_machine
 from lightawnet_edge.errors import BackendUnavailableError
+from lightawnet_edge.machine import read_machine
 from lightawnet_edge.specs import Target
 
 # Tool, the extra that installs it, and what it is needed for.

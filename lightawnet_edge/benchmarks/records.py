@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lightawnet_edge.benchmarks.machine import Machine, MachineState
 from lightawnet_edge.benchmarks.stats import (
     MAX_OTHERS,
     MIN_FRAMES,
@@ -24,6 +23,7 @@ from lightawnet_edge.benchmarks.stats import (
     summarize,
 )
 from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.machine import Machine, MachineState
 
 SCHEMA = 1  # 1: first version. Say here what every later number changed.
 PYTORCH = "pytorch"

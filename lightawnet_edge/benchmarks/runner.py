@@ -11,12 +11,12 @@ from typing import Any
 
 from lightawnet_edge import __version__
 from lightawnet_edge.benchmarks.accuracy import find_pairs
-from lightawnet_edge.benchmarks.machine import read_machine, read_state
 from lightawnet_edge.benchmarks.plan import BenchSpec, find_bundles, make_plans
 from lightawnet_edge.benchmarks.process import COMMAND
 from lightawnet_edge.benchmarks.records import BenchResult, Failure
 from lightawnet_edge.benchmarks.session import Observer, Session, Step
 from lightawnet_edge.bundle import Bundle
+from lightawnet_edge.machine import read_machine, read_state
 from lightawnet_edge.samples import EVALUATION
 
 __all__ = ["BenchSpec", "Step", "bench", "find_bundles"]

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge.benchmarks.accuracy import Pair, at_size, frame_scores, spaced
-from lightawnet_edge.benchmarks.machine import busy_seconds, physical_cores
 from lightawnet_edge.benchmarks.pictures import make_picture
 from lightawnet_edge.benchmarks.plan import BenchSpec, Plan
 from lightawnet_edge.benchmarks.process import WorkerProcess
 from lightawnet_edge.benchmarks.records import Picture, Record, Timing
 from lightawnet_edge.errors import ArtifactError, EdgeError, SpecError
 from lightawnet_edge.frames import UInt8, fit
+from lightawnet_edge.machine import busy_seconds, physical_cores
 from lightawnet_edge.metrics import SegmentationScore, score_mask
 from lightawnet_edge.specs import ColorOrder, Size
 

@@ -16,7 +16,6 @@ import torch
 
 from lightawnet_edge import __version__, backends
 from lightawnet_edge.backends.base import Backend, Built, mac_shares
-from lightawnet_edge.benchmarks.machine import machine_summary
 from lightawnet_edge.bundle import (
     MANIFEST,
     Bundle,
@@ -33,6 +32,7 @@ from lightawnet_edge.calibration.quantize import quantize
 from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
 from lightawnet_edge.export.device_graph import OUTPUTS, DeviceModel, conv_macs, to_onnx
 from lightawnet_edge.export.lowering import lower, mean_routing
+from lightawnet_edge.machine import machine_summary
 from lightawnet_edge.model.checkpoint import (
     DEFAULT_WEIGHTS,
     load_checkpoint,

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from lightawnet_edge.benchmarks.machine import Machine, MachineState
 from lightawnet_edge.benchmarks.records import (
     BenchResult,
     Failure,
@@ -19,6 +18,7 @@ from lightawnet_edge.benchmarks.records import (
     Timing,
 )
 from lightawnet_edge.bundle import Bundle, Contract, Manifest, Source, sha256_of, write_manifest
+from lightawnet_edge.machine import Machine, MachineState
 from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
 
 # A worker whose engines call every pixel of more than middling red a polyp. The name of the bundle

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from lightawnet_edge.benchmarks.machine import MachineState
 from lightawnet_edge.benchmarks.records import BenchResult, Failure, read_result
 from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.machine import MachineState
 
 
 def test_the_contract_of_a_record(make_result: Any) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lightawnet_edge.benchmarks import machine
-from lightawnet_edge.benchmarks.machine import (
+from lightawnet_edge import machine
+from lightawnet_edge.machine import (
     Machine,
     busy_seconds,
     machine_summary,
@@ -37,7 +37,7 @@ def test_a_summary_names_neither_host_nor_path() -> None:
 
 def test_reading_versions_imports_no_toolchain() -> None:
     code = (
-        "import sys; from lightawnet_edge.benchmarks.machine import read_machine; read_machine();"
+        "import sys; from lightawnet_edge.machine import read_machine; read_machine();"
         "print([m for m in 'torch onnx onnxruntime openvino nncf'.split() if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
