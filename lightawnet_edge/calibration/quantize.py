@@ -115,7 +115,7 @@ def _reader(frames: Frames) -> Any:
     """The frames as ONNX Runtime's calibration data reader, whose class is theirs to import."""
     from onnxruntime.quantization import CalibrationDataReader
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):  # type: ignore[misc] # their class is untyped
         def __init__(self) -> None:
             self._frames = iter(frames())
 

@@ -136,7 +136,8 @@ class _Run:
     @property
     def network(self) -> nn.Module:
         """The network without what Accelerate wraps around it."""
-        return self.accelerator.unwrap_model(self.model)  # type: ignore[no-any-return]
+        network: nn.Module = self.accelerator.unwrap_model(self.model)
+        return network
 
     @property
     def best(self) -> EpochRecord:

@@ -32,7 +32,7 @@ def contract(frame: Size = SIZE, color: ColorOrder = ColorOrder.RGB, **changes: 
         "probability": True,
         **changes,
     }
-    return Contract(**values)  # type: ignore[arg-type]
+    return Contract(**values)  # type: ignore[arg-type] # changes by name, of any type
 
 
 CASES = {

@@ -34,7 +34,7 @@ def spec(checkpoint: Path, out: Path, **changes: object) -> ExportSpec:
         "out": out,
         **changes,
     }
-    return ExportSpec(**values)  # type: ignore[arg-type]
+    return ExportSpec(**values)  # type: ignore[arg-type] # changes by name, of any type
 
 
 def test_a_manifest_says_all_about_its_bundle(

@@ -60,7 +60,7 @@ def test_wrong_frames_are_refused_in_words(bundles: Bundles, frame: object, mess
         Segmenter.load(bundles["onnx", "fp32"]) as segmenter,
         pytest.raises(SpecError, match=message),
     ):
-        segmenter(frame)  # type: ignore[arg-type]
+        segmenter(frame)  # type: ignore[arg-type] # the fault under test
 
 
 @EACH
