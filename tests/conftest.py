@@ -13,7 +13,7 @@ from torch import nn
 
 from lightawnet_edge.export.pipeline import ExportSpec, export
 from lightawnet_edge.model.checkpoint import CheckpointMeta, save_checkpoint
-from lightawnet_edge.model.network import LightAWNet
+from lightawnet_edge.model.network import EXPERTS, LightAWNet
 from lightawnet_edge.specs import Precision, Size, Target
 
 # Tests share their cores with others: how long an example takes says nothing.
@@ -38,10 +38,10 @@ def blobs(count: int, size: Size, seed: int = 0) -> list[tuple[np.ndarray, np.nd
     return pairs
 
 
-def random_network(in_channels: int = 3, seed: int = 0) -> LightAWNet:
+def random_network(in_channels: int = 3, seed: int = 0, experts: int = EXPERTS) -> LightAWNet:
     """A network in eval mode whose statistics are those of real activations, not 0 and 1."""
     torch.manual_seed(seed)
-    model = LightAWNet(in_channels)
+    model = LightAWNet(in_channels, experts=experts)
     nn.init.constant_(model.attention.gamma, 0.5)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

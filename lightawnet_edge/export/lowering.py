@@ -15,7 +15,6 @@ not exact is static routing: it replaces a kernel that depends on the frame by a
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -30,9 +29,7 @@ from lightawnet_edge.model.network import (
     EncoderBlock,
     LightAWNet,
 )
-
-RoutingTable = Mapping[str, Tensor]
-"""Block name to frozen mixture weights of shape (K,); blocks that are not named stay dynamic."""
+from lightawnet_edge.model.routing import RoutingTable
 
 
 class ComputedConv(nn.Module):
@@ -41,6 +38,7 @@ class ComputedConv(nn.Module):
     def __init__(self, conv: DynamicConv) -> None:
         """Fold the batch norm of `conv`, in float64 so that the fold adds no error of its own."""
         super().__init__()
+        assert conv.routing is not None
         self.routing = copy.deepcopy(conv.routing)
         bank, bias = folded_bank(conv)
         self.kernel_shape = tuple(bank.shape[1:])
@@ -135,6 +133,8 @@ def lower(model: LightAWNet, frozen: RoutingTable | None = None) -> LightAWNet:
 
 def lower_dynamic(conv: DynamicConv, routing: Tensor | None = None) -> nn.Module:
     """A computed-kernel convolution, or a plain one where `routing` of shape (K,) is given."""
+    if conv.routing is None:
+        routing = torch.ones(1)
     if routing is None:
         return ComputedConv(conv)
     bank, bias = folded_bank(conv)
@@ -154,41 +154,6 @@ def folded_bank(conv: DynamicConv) -> tuple[Tensor, Tensor]:
     bank = conv.bank.double() * scale[None, :, None, None, None]
     bias = norm.bias.double() - norm.running_mean.double() * scale
     return bank.float().detach(), bias.float().detach()
-
-
-@torch.no_grad()
-def mean_routing(model: LightAWNet, inputs: Iterable[Tensor]) -> dict[str, Tensor]:
-    """Mean mixture weights (K,) of each dynamic convolution over network inputs (N, C, H, W).
-
-    Memory does not grow with the number of inputs.
-
-    Raises:
-        SpecError: There are no inputs.
-    """
-    totals: dict[str, Tensor] = {}
-    images = 0
-
-    def keep(name: str) -> Callable[[nn.Module, object, Tensor], None]:
-        def hook(_module: nn.Module, _args: object, output: Tensor) -> None:
-            routing = torch.sigmoid(output).flatten(1).double().sum(0)
-            totals[name] = totals[name] + routing if name in totals else routing
-
-        return hook
-
-    handles = [
-        conv.routing.register_forward_hook(keep(name))
-        for name, conv in model.dynamic_convs().items()
-    ]
-    try:
-        for x in inputs:
-            model(x)
-            images += x.shape[0]
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not images:
-        raise SpecError("Static routing needs calibration frames, and there are none.")
-    return {name: (total / images).float() for name, total in totals.items()}
 
 
 def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:

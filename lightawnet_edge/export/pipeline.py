@@ -31,15 +31,17 @@ from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.calibration.quantize import quantize
 from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
 from lightawnet_edge.export.device_graph import OUTPUTS, DeviceModel, conv_macs, to_onnx
-from lightawnet_edge.export.lowering import lower, mean_routing
+from lightawnet_edge.export.lowering import lower
 from lightawnet_edge.machine import machine_summary
 from lightawnet_edge.model.checkpoint import (
     DEFAULT_WEIGHTS,
+    CheckpointMeta,
     load_checkpoint,
     read_metadata,
     resolve,
 )
 from lightawnet_edge.model.network import LightAWNet
+from lightawnet_edge.model.routing import mean_routing
 from lightawnet_edge.specs import (
     ColorOrder,
     Precision,
@@ -112,17 +114,25 @@ class ExportSpec:
         ):
             raise SpecError(f"Bundle name '{self.name}' must be a plain folder name.")
 
-    @property
-    def resolved_routing(self) -> Routing:
-        """The routing that is used."""
-        if self.routing is not None:
-            return self.routing
-        return Routing.STATIC if self.precision is Precision.INT8 else Routing.DYNAMIC
+    def routing_for(self, experts: int) -> Routing:
+        """The routing that an engine from weights of so many experts has.
+
+        Raises:
+            SpecError: Dynamic routing was asked for, and there is nothing to route.
+        """
+        if experts > 1:
+            return self.routing or self.usual_routing
+        if self.routing is Routing.DYNAMIC:
+            raise SpecError(
+                f"'{self.weights}' is a static twin: its kernels are the same for every frame. "
+                "Leave --routing out, or take --weights with dynamic routing."
+            )
+        return Routing.STATIC
 
     @property
-    def is_calibrated(self) -> bool:
-        """Whether calibration frames determine the engine: its scales, or its frozen routing."""
-        return self.precision is Precision.INT8 or self.resolved_routing is Routing.STATIC
+    def usual_routing(self) -> Routing:
+        """The routing of dynamic weights where none was asked for."""
+        return Routing.STATIC if self.precision is Precision.INT8 else Routing.DYNAMIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,28 +154,33 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
     """
     backend = backends.get_for(spec.target, spec.precision)
     checkpoint = resolve(spec.weights)
-    contract = _contract(spec, checkpoint)
+    meta = read_metadata(checkpoint)
+    contract = _contract(spec, checkpoint.stem, meta)
+    routing = spec.routing_for(meta.experts)
+    freezes = routing is Routing.STATIC and meta.experts > 1
     calibration = CalibrationSet.open(spec.calibration)
-    calibrated = calibration.source if spec.is_calibrated else None
+    is_calibrated = freezes or spec.precision is Precision.INT8
+    calibrated = calibration.source if is_calibrated else None
     source = Source(name=checkpoint.stem, sha256=sha256_of(checkpoint))
     tools = _tools()
     inputs = digest_of(
         {
             "target": str(spec.target),
             "precision": str(spec.precision),
-            "routing": str(spec.resolved_routing),
+            "routing": str(routing),
             "contract": contract.to_json(),
             "checkpoint": source.sha256,
             "calibration": calibrated and calibrated.sha256,
             "tools": tools,
         }
     )
-    path = spec.out / (spec.name or _default_name(spec, checkpoint, contract))
+    unusual = routing if meta.experts > 1 and routing is not spec.usual_routing else None
+    path = spec.out / (spec.name or _default_name(spec, checkpoint, contract, unusual))
     if (standing := _standing(path, inputs, spec)) is not None:
         return ExportResult(standing, built=False)
 
     network = load_checkpoint(checkpoint)
-    stages = _Stages(spec, contract, calibration, network, backend, narrate)
+    stages = _Stages(spec, contract, calibration, network, backend, narrate, freezes)
     with staged_folder(path) as folder:
         graph = stages.device_graph(folder)
         built = stages.engine(folder)
@@ -176,7 +191,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
             name=path.name,
             target=spec.target,
             precision=spec.precision,
-            routing=spec.resolved_routing,
+            routing=routing,
             contract=contract,
             engine=built.engine,
             device_graph=DEVICE_GRAPH,
@@ -221,6 +236,8 @@ class _Stages:
     network: LightAWNet
     backend: Backend
     narrate: Narrate
+    freezes: bool
+    """Whether a dynamic network gets static routing: an approximation."""
 
     def device_graph(self, folder: Path) -> onnx.ModelProto:
         """Lower the network and write its device graph."""
@@ -229,7 +246,7 @@ class _Stages:
         frozen = None
         frames = partial(self.calibration.frames, self.contract.frame, self.contract.color)
         device = DeviceModel(self.network, self.contract)
-        if self.spec.resolved_routing is Routing.STATIC:
+        if self.freezes:
             self.narrate(
                 f"freezing the routing to its mean over {len(self.calibration.files)} frames"
             )
@@ -273,9 +290,7 @@ class _Stages:
         finally:
             session.close()
         found_share = float(np.mean(disagreement))
-        exact = (
-            self.spec.precision is Precision.FP32 and self.spec.resolved_routing is Routing.DYNAMIC
-        )
+        exact = self.spec.precision is Precision.FP32 and not self.freezes
         if exact and not found_share <= _FP32_MASK_TOLERANCE:
             raise CheckFailedError(
                 f"The FP32 engine's masks differ from PyTorch's in {found_share:.2%} of the "
@@ -286,13 +301,12 @@ class _Stages:
         return {"frames": len(disagreement), "mask_disagreement": found_share, **means}
 
 
-def _contract(spec: ExportSpec, checkpoint: Path) -> Contract:
-    meta = read_metadata(checkpoint)
+def _contract(spec: ExportSpec, name: str, meta: CheckpointMeta) -> Contract:
     gray = meta.in_channels == 1
     color = spec.color or (ColorOrder.GRAY if gray else ColorOrder.RGB)
     if (color is ColorOrder.GRAY) != gray:
         raise SpecError(
-            f"Color '{color}' does not fit '{checkpoint.stem}', a network of {meta.in_channels} "
+            f"Color '{color}' does not fit '{name}', a network of {meta.in_channels} "
             f"input channel{'' if gray else 's'}: expected {'gray' if gray else 'rgb or bgr'}."
         )
     network = spec.network or meta.size
@@ -306,12 +320,13 @@ def _contract(spec: ExportSpec, checkpoint: Path) -> Contract:
     )
 
 
-def _default_name(spec: ExportSpec, checkpoint: Path, contract: Contract) -> str:
+def _default_name(
+    spec: ExportSpec, checkpoint: Path, contract: Contract, unusual: Routing | None
+) -> str:
     """Weights, target, precision; then what differs from the defaults."""
-    usual = Routing.STATIC if spec.precision is Precision.INT8 else Routing.DYNAMIC
     parts = [checkpoint.stem, str(spec.target), str(spec.precision)]
-    if spec.resolved_routing is not usual:
-        parts.append(str(spec.resolved_routing))
+    if unusual:
+        parts.append(str(unusual))
     if spec.network is not None:
         parts.append(f"net{spec.network}")
     if contract.frame != contract.network:

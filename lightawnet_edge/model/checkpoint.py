@@ -14,10 +14,10 @@ from torch import Tensor
 
 from lightawnet_edge.bundle import replace_file, sha256_of
 from lightawnet_edge.errors import ArtifactError
-from lightawnet_edge.model.network import LightAWNet, check_channels
+from lightawnet_edge.model.network import EXPERTS, LightAWNet, check_channels
 from lightawnet_edge.specs import Normalization, Size, check_network_size
 
-SCHEMA = 1  # 1: first version. Say here what every later number changed.
+SCHEMA = 2  # 1: first version. 2: `experts`, which was 4 before.
 _KEY = "lightawnet_edge"
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the packaged checkpoints."""
@@ -43,6 +43,8 @@ class CheckpointMeta:
     """What a checkpoint says of itself; travels inside the file."""
 
     in_channels: int
+    experts: int = EXPERTS
+    """Kernels in each bank; 1 for a static twin."""
     size: Size
     """Network input that the weights are for."""
     normalization: Normalization = field(default_factory=Normalization)
@@ -62,6 +64,7 @@ class CheckpointMeta:
         return {
             "schema": SCHEMA,
             "in_channels": self.in_channels,
+            "experts": self.experts,
             "size": str(self.size),
             "normalization": self.normalization.to_json(),
             "training_data": self.training_data,
@@ -74,6 +77,7 @@ class CheckpointMeta:
         """Inverse of `to_json`."""
         return cls(
             in_channels=int(data["in_channels"]),
+            experts=int(data.get("experts", EXPERTS)),
             size=Size.parse(data["size"]),
             normalization=Normalization.from_json(data["normalization"]),
             training_data=data["training_data"],
@@ -106,9 +110,10 @@ def read_metadata(path: Path) -> CheckpointMeta:
         )
     try:
         data = json.loads(text)
-        if data["schema"] != SCHEMA:
+        if data["schema"] not in range(1, SCHEMA + 1):
             raise ArtifactError(
-                f"Checkpoint '{path}' has schema {data['schema']!r}, this version reads {SCHEMA}. "
+                f"Checkpoint '{path}' has schema {data['schema']!r}, this version reads 1 to "
+                f"{SCHEMA}. "
                 "Use the version of lightawnet-edge that wrote it."
             )
         return CheckpointMeta.from_json(data)
@@ -126,7 +131,7 @@ def load_checkpoint(path: str | Path) -> LightAWNet:
     meta = read_metadata(file_path)
     with _opened(file_path) as file:
         state = {name: file.get_tensor(name) for name in sorted(file.keys())}
-    model = LightAWNet(in_channels=meta.in_channels)
+    model = LightAWNet(in_channels=meta.in_channels, experts=meta.experts)
     _check_fit(state, model.state_dict(), f"Checkpoint '{file_path}'")
     model.load_state_dict(state)
     return model.eval()
@@ -141,8 +146,7 @@ def resolve(weights: str | Path) -> Path:
     path = Path(weights)
     if path.is_file():
         return path
-    packaged = WEIGHTS / f"{weights}.safetensors"
-    if packaged.is_file():
+    if (packaged := _packaged().get(str(weights))) is not None:
         return packaged
     raise ArtifactError(
         f"No checkpoint '{weights}': neither a file nor packaged weights. "
@@ -152,12 +156,18 @@ def resolve(weights: str | Path) -> Path:
 
 def packaged_names() -> list[str]:
     """Names of the checkpoints that ship with the package."""
-    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+    return list(_packaged())
+
+
+def _packaged() -> dict[str, Path]:
+    """Name to file. A folder of its own holds weights under terms of their own, beside these."""
+    files = (*WEIGHTS.glob("*.safetensors"), *WEIGHTS.glob("*/*.safetensors"))
+    return {path.stem: path for path in sorted(files, key=lambda path: path.stem)}
 
 
 def find_by_sha256(sha256: str) -> Path | None:
     """Packaged checkpoint with these bytes, if there is one."""
-    return next((p for p in sorted(WEIGHTS.glob("*.safetensors")) if sha256_of(p) == sha256), None)
+    return next((path for path in _packaged().values() if sha256_of(path) == sha256), None)
 
 
 def our_name(theirs: str) -> str:

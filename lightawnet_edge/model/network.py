@@ -18,7 +18,7 @@ from lightawnet_edge.errors import SpecError
 from lightawnet_edge.specs import Size, check_network_size
 
 EXPERTS = 4
-"""Kernels in the bank of each dynamic convolution (K)."""
+"""Kernels in the bank of each dynamic convolution (K) of LightAWNet; 1 is its static twin."""
 NEGATIVE_SLOPE = 0.01
 """Slope of every LeakyReLU for negative values."""
 
@@ -27,36 +27,43 @@ class DynamicConv(nn.Module):
     """3x3 convolution whose kernel is a per-image mixture of K experts, then batch norm.
 
     The mixture weights are sigmoids, not a softmax (CondConv: Yang et al. 2019, arXiv 1904.04971).
+    With one expert nothing is mixed: the kernel is the same for every image, and not routed.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, experts: int = EXPERTS) -> None:
         """Draw the bank with a fan-in scale; K sigmoids of about 1/2 mix to a unit-gain kernel."""
         super().__init__()
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.routing = nn.Conv2d(in_channels, EXPERTS, 1)
-        self.bank = nn.Parameter(torch.empty(EXPERTS, out_channels, in_channels, 3, 3))
+        self.routing = nn.Conv2d(in_channels, experts, 1) if experts > 1 else None
+        self.bank = nn.Parameter(torch.empty(experts, out_channels, in_channels, 3, 3))
         self.norm = nn.BatchNorm2d(out_channels, eps=1e-6)
-        # Var(sum_k r_k w_k) = K/4 Var(w) = Var(w) for K = 4 and r = 1/2.
+        # Var(sum_k r_k w_k) = K/4 Var(w) = Var(w) for K = 4 and r = 1/2; and for K = 1 and r = 1.
         nn.init.normal_(self.bank, std=(in_channels * 9) ** -0.5)
 
     def route(self, x: Tensor) -> Tensor:
-        """Mixture weights in (0, 1), shape (N, K)."""
+        """Mixture weights in (0, 1), shape (N, K); ones (N, 1) for a single expert."""
+        if self.routing is None:
+            return x.new_ones(len(x), 1)
         return torch.sigmoid(self.routing(x.mean((2, 3), keepdim=True))).flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve each image with its own kernel: one convolution with N groups."""
         n, c, h, w = x.shape
+        out: Tensor
+        if self.routing is None:
+            out = self.norm(F.conv2d(x, self.bank[0], padding=1))
+            return out
         kernels = torch.einsum("nk,koihw->noihw", self.route(x), self.bank)
         y = F.conv2d(x.reshape(1, n * c, h, w), kernels.flatten(0, 1), padding=1, groups=n)
-        out: Tensor = self.norm(y.reshape(n, self.out_channels, h, w))
+        out = self.norm(y.reshape(n, self.out_channels, h, w))
         return out
 
 
 class EncoderBlock(nn.Module):
     """Inverted bottleneck with one spatial gate per pixel, then a dynamic convolution."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, experts: int = EXPERTS) -> None:
         """Expand `in_channels` fourfold inside."""
         super().__init__()
         wide = 4 * in_channels
@@ -65,7 +72,7 @@ class EncoderBlock(nn.Module):
         self.expand_norm = nn.BatchNorm2d(wide)
         self.gate = nn.Conv2d(wide, 1, 1)
         self.project = nn.Conv2d(2 * wide, in_channels, 1)
-        self.dynamic = DynamicConv(in_channels, out_channels)
+        self.dynamic = DynamicConv(in_channels, out_channels, experts)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, Cin, H, W) to (N, Cout, H, W)."""
@@ -79,7 +86,7 @@ class EncoderBlock(nn.Module):
 class DecoderBlock(nn.Module):
     """Halve the channels, double the resolution, weight the channels, add the skip."""
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, in_channels: int, experts: int = EXPERTS) -> None:
         """`in_channels` come in, half of them go out."""
         super().__init__()
         out_channels = in_channels // 2
@@ -87,7 +94,7 @@ class DecoderBlock(nn.Module):
         self.reduce_norm = nn.BatchNorm2d(out_channels)
         self.squeeze = nn.Linear(out_channels, out_channels // 8, bias=False)
         self.excite = nn.Linear(out_channels // 8, out_channels, bias=False)
-        self.dynamic = DynamicConv(out_channels, out_channels)
+        self.dynamic = DynamicConv(out_channels, out_channels, experts)
 
     def channel_weights(self, z: Tensor) -> Tensor:
         """Attention in (0, 1) of shape (N, C, 1, 1)."""
@@ -135,28 +142,34 @@ def resize_aligned(x: Tensor, like: Tensor) -> Tensor:
 class LightAWNet(nn.Module):
     """The network; its forward pass returns logits."""
 
-    def __init__(self, in_channels: int = 3, out_channels: int = 1) -> None:
-        """`in_channels` is 3 for colour, 1 for gray; one output channel per structure."""
+    def __init__(self, in_channels: int = 3, out_channels: int = 1, experts: int = EXPERTS) -> None:
+        """`in_channels` is 3 for colour, 1 for gray; one output channel per structure.
+
+        `experts` is 4 for LightAWNet as published. With 1 it is the static twin: the same wiring
+        with every routing frozen, so that each bank has become one kernel.
+        """
         super().__init__()
         check_channels(in_channels)
-        if out_channels < 1:
-            raise SpecError(f"out_channels={out_channels} must be at least 1.")
+        for name, value in (("out_channels", out_channels), ("experts", experts)):
+            if value < 1:
+                raise SpecError(f"{name}={value} must be at least 1.")
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.e1 = EncoderBlock(in_channels, 16)
-        self.e2 = EncoderBlock(16, 32)
-        self.e3 = EncoderBlock(32, 64)
-        self.a4 = EncoderBlock(64, 128)
+        self.experts = experts
+        self.e1 = EncoderBlock(in_channels, 16, experts)
+        self.e2 = EncoderBlock(16, 32, experts)
+        self.e3 = EncoderBlock(32, 64, experts)
+        self.a4 = EncoderBlock(64, 128, experts)
         self.b4 = nn.Conv2d(64, 128, 1)
-        self.a5 = EncoderBlock(128, 256)
+        self.a5 = EncoderBlock(128, 256, experts)
         self.b5 = nn.Conv2d(128, 256, 1)
         self.attention = NonLocalAttention(256)
         self.s4 = nn.Conv2d(256, 128, 1)
-        self.u1 = DecoderBlock(256)
-        self.u2 = DecoderBlock(128)
-        self.u3 = DecoderBlock(64)
-        self.u4 = DecoderBlock(32)
-        self.out = DynamicConv(16, out_channels)
+        self.u1 = DecoderBlock(256, experts)
+        self.u2 = DecoderBlock(128, experts)
+        self.u3 = DecoderBlock(64, experts)
+        self.u4 = DecoderBlock(32, experts)
+        self.out = DynamicConv(16, out_channels, experts)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of shape (N, out_channels, H, W) for an input of shape (N, in_channels, H, W).

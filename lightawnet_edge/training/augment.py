@@ -20,7 +20,7 @@ from lightawnet_edge.training.config import AugmentConfig
 SPOTS = 4
 """Specular highlights of a frame at most."""
 _SPOT_VALUES = 5
-_DRAWS = 12 + SPOTS * _SPOT_VALUES
+_DRAWS = 13 + SPOTS * _SPOT_VALUES
 _BLUR_KERNEL = 7
 
 
@@ -55,6 +55,9 @@ def _move(
     both = torch.cat([images, masks], 1)
     for axis in (3, 2):
         both = torch.where(_broad(next(u) < config.flip), both.flip(axis), both)
+    turned = _broad(next(u) < config.transpose)
+    if both.shape[2] == both.shape[3]:
+        both = torch.where(turned, both.mT, both)
     angle = _around(next(u), config.rotation_deg * config.strength)
     zoom = 1 + _around(next(u), min(config.scale * config.strength, 0.9))
     if config.rotation_deg or config.scale:

@@ -16,6 +16,7 @@ from lightawnet_edge.specs import Normalization, Size, check_network_size
 CONFIG = "config.toml"
 """Name of the resolved config in a run folder."""
 LOSSES = ("bce-dice", "bce")
+OPTIMIZERS = ("muon", "adamw")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -28,6 +29,8 @@ class AugmentConfig:
     """Multiplies every range and chance below, flips apart; 0 turns all augmentation off."""
     flip: float = 0.5
     """Chance of a horizontal flip, and of a vertical one."""
+    transpose: float = 0.5
+    """Chance that rows and columns are exchanged (square network inputs alone)."""
     rotation_deg: float = 15.0
     """Rotation by up to this many degrees, either way."""
     scale: float = 0.15
@@ -49,9 +52,25 @@ class AugmentConfig:
         for name in ("strength", "rotation_deg", "hue_deg"):
             if getattr(self, name) < 0:
                 raise SpecError(f"augment.{name}={getattr(self, name)} must not be negative.")
-        for name in ("flip", "scale", "brightness", "contrast", "saturation", "blur", "highlights"):
+        for name in (
+            "flip", "transpose", "scale", "brightness", "contrast", "saturation", "blur",
+            "highlights",
+        ):  # fmt: skip
             if not 0 <= getattr(self, name) < 1:
                 raise SpecError(f"augment.{name}={getattr(self, name)} must be in [0, 1).")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """Epochs at a smaller size at the start of a run: most of the learning for less time."""
+
+    size: Size
+    epochs: int
+
+    def __post_init__(self) -> None:
+        check_network_size(self.size)
+        if self.epochs < 1:
+            raise SpecError(f"phases.epochs={self.epochs} must be at least 1.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,24 +89,34 @@ class TrainConfig:
     """Share of frames for validation where no split file is given."""
     in_channels: int = 3
     """3 for colour, 1 for gray."""
+    experts: int = 4
+    """Kernels in each bank. 4: LightAWNet. 1: its static twin, whose kernels are not routed."""
     size: Size = field(default_factory=lambda: Size(256, 256))
-    """Network input; multiples of 16."""
+    """Network input that the weights are for; multiples of 16."""
+    phases: tuple[Phase, ...] = ()
+    """Sizes of the first epochs, in turn; the epochs that are left have `size`."""
     normalization: Normalization = field(default_factory=Normalization)
     epochs: int = 60
     batch_size: int = 8
     """Frames per optimizer step, over all processes."""
+    optimizer: str = "muon"
+    """'muon' for the kernels and 'adamw' for the rest, or 'adamw' for all."""
     lr: float = 2e-3
-    """Learning rate at the end of the warm-up."""
+    """Learning rate of AdamW at the end of the warm-up."""
+    muon_lr: float = 0.02
+    """The same for Muon."""
     warmup_epochs: float = 1.0
-    """The learning rate rises linearly for this long, then falls on a cosine to a hundredth."""
+    """Learning rates rise linearly for this long, then fall on a cosine to a hundredth."""
     weight_decay: float = 1e-2
-    """AdamW's decay of kernels; biases and norms are left alone."""
+    """Decay of kernels, times the learning rate, per step; biases and norms are left alone."""
     clip_norm: float = 1.0
     """Gradients are scaled down to this norm; 0 turns that off."""
     ema_decay: float = 0.99
     """Per step; validation and checkpoints use the averaged weights. 0 turns averaging off."""
     loss: str = "bce-dice"
     """'bce-dice', or 'bce' as in the paper."""
+    hints: float = 0.5
+    """Weight of the hints of a pretrained encoder beside the loss; 0 trains on masks alone."""
     patience: int = 0
     """Stop after this many epochs without a better validation Dice; 0 never stops early."""
     precision: str = "auto"
@@ -112,25 +141,50 @@ class TrainConfig:
             raise SpecError(f"in_channels={self.in_channels} must be 1 (gray) or 3 (colour).")
         self._check_choices()
         self._check_ranges()
+        self._check_phases()
 
     def _check_choices(self) -> None:
-        for name, known in (("loss", LOSSES), ("precision", PRECISIONS), ("device", DEVICES)):
+        choices = {
+            "loss": LOSSES,
+            "optimizer": OPTIMIZERS,
+            "precision": PRECISIONS,
+            "device": DEVICES,
+        }
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise SpecError(
                     f"Unknown {name} '{getattr(self, name)}'. Known: {', '.join(known)}."
                 )
 
     def _check_ranges(self) -> None:
-        for name in ("epochs", "batch_size", "lr"):
+        for name in ("experts", "epochs", "batch_size", "lr", "muon_lr"):
             if not getattr(self, name) > 0:
                 raise SpecError(f"{name}={getattr(self, name)} must be greater than 0.")
-        for name in ("warmup_epochs", "weight_decay", "clip_norm", "patience", "threads", "seed"):
+        for name in (
+            "warmup_epochs", "weight_decay", "clip_norm", "hints", "patience", "threads", "seed",
+        ):  # fmt: skip
             if getattr(self, name) < 0:
                 raise SpecError(f"{name}={getattr(self, name)} must not be negative.")
         if not 0 < self.val_fraction < 1:
             raise SpecError(f"val_fraction={self.val_fraction} must be between 0 and 1.")
         if not 0 <= self.ema_decay < 1:
             raise SpecError(f"ema_decay={self.ema_decay} must be in [0, 1).")
+
+    def _check_phases(self) -> None:
+        early = sum(phase.epochs for phase in self.phases)
+        if early >= self.epochs:
+            raise SpecError(
+                f"The phases take {early} of {self.epochs} epochs and leave none at {self.size}. "
+                "Raise epochs, or shorten the phases."
+            )
+
+    def size_at(self, epoch: int) -> Size:
+        """Network input of an epoch, counted from 0."""
+        for phase in self.phases:
+            if epoch < phase.epochs:
+                return phase.size
+            epoch -= phase.epochs
+        return self.size
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, tables last, None left out: what stands in the TOML file."""
@@ -141,9 +195,11 @@ class TrainConfig:
                 values[item.name] = str(value)
             elif dataclasses.is_dataclass(value) and not isinstance(value, type):
                 values[item.name] = dataclasses.asdict(value)
+            elif item.name == "phases":
+                values[item.name] = [{"size": str(p.size), "epochs": p.epochs} for p in self.phases]
             elif value is not None:
                 values[item.name] = value
-        return dict(sorted(values.items(), key=lambda pair: isinstance(pair[1], dict)))
+        return dict(sorted(values.items(), key=lambda pair: isinstance(pair[1], dict | list)))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
@@ -213,6 +269,9 @@ def to_toml(config: TrainConfig) -> str:
     for key, value in config.to_dict().items():
         if isinstance(value, dict):
             lines += ["", f"[{key}]", *(_assignment(*item) for item in value.items())]
+        elif isinstance(value, list):
+            for table in value:
+                lines += ["", f"[[{key}]]", *(_assignment(*item) for item in table.items())]
         else:
             lines.append(_assignment(key, value))
     return "\n".join(lines) + "\n"
@@ -241,6 +300,10 @@ def _read(kind: str, value: Any, name: str) -> Any:
         if not isinstance(value, Mapping):
             raise SpecError(f"{name}={value!r} must be a table: [{name}].")
         return _build(_NESTED[kind], value, f"{name}.")
+    if kind == "tuple[Phase, ...]":
+        if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+            raise SpecError(f"{name}={value!r} must be an array of tables: [[{name}]].")
+        return tuple(_build(Phase, item, f"{name}.") for item in value)
     accepted, convert = _SCALARS[kind]
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "bool"):
         raise SpecError(f"{name}={value!r} is no {kind.removesuffix(' | None')}.")

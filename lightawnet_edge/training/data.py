@@ -47,6 +47,14 @@ class FrameSet(Dataset[tuple[Tensor, Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
         return self.images[index], self.masks[index], index
 
+    def at(self, size: Size) -> FrameSet:
+        """The same frames and masks, resized from the size that they are held in."""
+        if size == Size(*self.images.shape[2:]):
+            return self
+        images = [resize(x[None].float(), size)[0].round_().to(torch.uint8) for x in self.images]
+        masks = [_binary(x, size) for x in self.masks]
+        return FrameSet(self.stems, torch.stack(images), torch.stack(masks), self.digests)
+
     def fingerprint(self) -> str:
         """SHA-256 of names, frames and masks: equal sets train equally."""
         digest = hashlib.sha256("\n".join((*self.stems, *self.digests)).encode())
@@ -167,8 +175,11 @@ def _frame_tensor(frame: NDArray[np.uint8], size: Size) -> Tensor:
 
 def _mask_tensor(mask: NDArray[np.uint8], size: Size) -> Tensor:
     """A pixel is foreground where at least half of what it covers is."""
-    x = torch.from_numpy(mask > MASK_THRESHOLD).float()
-    return (resize(x[None, None], size)[0] >= 0.5).to(torch.uint8)
+    return _binary(torch.from_numpy(mask > MASK_THRESHOLD)[None], size)
+
+
+def _binary(mask: Tensor, size: Size) -> Tensor:
+    return (resize(mask[None].float(), size)[0] >= 0.5).to(torch.uint8)
 
 
 def _check_overlap(train: FrameSet, val: FrameSet) -> None:

@@ -36,6 +36,8 @@ class EpochRecord:
 
     epoch: int
     """Counted from 1."""
+    size: str
+    """Network input, HEIGHTxWIDTH."""
     loss: float
     """Mean training loss over all processes."""
     dice: float
@@ -43,13 +45,13 @@ class EpochRecord:
     precision: float
     recall: float
     lr: float
-    """At the last step."""
+    """AdamW's, at the last step."""
     images_per_s: float
     """Training frames per second, validation apart."""
     seconds: float
     """Duration of the epoch, with validation."""
     best: bool
-    """Whether this epoch's Dice is the best so far."""
+    """Whether this epoch's Dice is the best so far at its size."""
 
     @property
     def score(self) -> SegmentationScore:

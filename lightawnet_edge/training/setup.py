@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from lightawnet_edge.errors import BackendUnavailableError, SpecError
 from lightawnet_edge.model.checkpoint import load_checkpoint
 from lightawnet_edge.model.network import LightAWNet
+from lightawnet_edge.model.routing import freeze, mean_routing, widen
 from lightawnet_edge.training.config import TrainConfig
+from lightawnet_edge.training.muon import Muon
 
 _FINAL_LR = 0.01
 """Share of the peak learning rate that the cosine ends at."""
@@ -22,13 +25,16 @@ _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 """CPU features of x86 and Arm that multiply BF16 natively."""
 
 
-def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
-    """Linear warm-up to `config.lr`, then a cosine to a hundredth of it; `step` counts from 0."""
+def rate_factor(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
+    """Share of the peak learning rates at a step, counted from 0.
+
+    A linear warm-up, then a cosine to a hundredth.
+    """
     warmup = round(config.warmup_epochs * steps_per_epoch)
     if step < warmup:
-        return config.lr * (step + 1) / warmup
+        return (step + 1) / warmup
     progress = (step - warmup) / max(1, config.epochs * steps_per_epoch - warmup)
-    return config.lr * (_FINAL_LR + (1 - _FINAL_LR) * (1 + math.cos(math.pi * progress)) / 2)
+    return _FINAL_LR + (1 - _FINAL_LR) * (1 + math.cos(math.pi * progress)) / 2
 
 
 def resolve_precision(config: TrainConfig, device: str) -> str:
@@ -80,30 +86,66 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     return accelerator
 
 
-def make_network(config: TrainConfig) -> LightAWNet:
+def make_network(config: TrainConfig, frames: Iterable[Tensor]) -> LightAWNet:
     """A network with seeded weights, or with those of `config.init`.
+
+    Where `init` has another number of experts it is widened, or frozen to a static twin at its mean
+    routing over `frames`: network inputs (N, C, H, W), read only then.
 
     Raises:
         ArtifactError: The checkpoint is missing or broken.
-        SpecError: It takes another number of channels.
+        SpecError: It takes another number of channels, or has experts that cannot become ours.
     """
     if config.init is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            return LightAWNet(config.in_channels)
+            return LightAWNet(config.in_channels, experts=config.experts)
     network = load_checkpoint(config.init)
     if network.in_channels != config.in_channels:
         raise SpecError(
             f"--init '{config.init}' takes {network.in_channels} channel(s), this run "
             f"{config.in_channels}. Set --in-channels {network.in_channels}."
         )
-    return network
+    if network.experts == config.experts:
+        return network
+    if config.experts == 1:
+        return freeze(network, mean_routing(network, frames))
+    if network.experts == 1:
+        return widen(network, config.experts, config.seed)
+    raise SpecError(
+        f"--init '{config.init}' has {network.experts} experts, this run {config.experts}. "
+        f"Set experts = {network.experts}, or 1 to freeze its routing."
+    )
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Decay kernels; leave biases, norms and single scalars alone."""
-    parameters = list(network.parameters())
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+def make_optimizers(
+    config: TrainConfig, network: nn.Module, others: Iterable[nn.Parameter] = ()
+) -> list[Optimizer]:
+    """Optimizers that share the parameters; each group keeps its peak rate as `peak_lr`.
+
+    `others` are parameters that are trained beside the network's, by AdamW.
+
+    Muon takes the kernels that mix channels. Depthwise kernels have one row a channel, gates and
+    routing have few rows and feed a sigmoid, and the last layer is the classifier: all these, like
+    biases and norms, go to AdamW.
+    """
+    named = dict(network.named_parameters())
+    mixing = [name for name in named if config.optimizer == "muon" and _mixes_channels(name, named)]
+    rest = [parameter for name, parameter in named.items() if name not in mixing] + [*others]
+    groups = [
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    optimizers: list[Optimizer] = [torch.optim.AdamW(groups, lr=config.lr)]
+    if mixing:
+        kernels = [named[name] for name in mixing]
+        optimizers.append(Muon(kernels, lr=config.muon_lr, weight_decay=config.weight_decay))
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["peak_lr"] = group["lr"]
+    return optimizers
+
+
+def _mixes_channels(name: str, named: dict[str, nn.Parameter]) -> bool:
+    kept = ("depthwise", "gate", "routing")
+    return named[name].ndim > 1 and name.split(".")[0] != "out" and not any(k in name for k in kept)

@@ -17,7 +17,7 @@ from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.training.config import TrainConfig
 from lightawnet_edge.training.metrics_log import EpochRecord
 
-SCHEMA = 1  # 1: first version. Say here what every later number changed.
+SCHEMA = 2  # 1: first version. 2: several optimizers; the size of each epoch.
 _FREE_KEYS = ("data", "out", "split", "val_split", "device", "training_data", "license")
 """Config keys that may differ on resuming: places and words. The data are compared by content."""
 
@@ -52,7 +52,7 @@ class RunState:
     """Fingerprint of the training and the validation set."""
     model: dict[str, Tensor]
     ema: dict[str, Tensor]
-    optimizer: dict[str, Any]
+    optimizers: list[dict[str, Any]]
     scaler: dict[str, Any] | None
     records: list[EpochRecord] = field(default_factory=list)
 

@@ -32,10 +32,12 @@ from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.metrics import SegmentationScore, mean_score, score_mask
 from lightawnet_edge.model.checkpoint import CheckpointMeta, save_checkpoint
 from lightawnet_edge.model.preprocess import normalize
+from lightawnet_edge.specs import Size
 from lightawnet_edge.training import losses
 from lightawnet_edge.training.augment import augment, draw
 from lightawnet_edge.training.config import CONFIG, TrainConfig, to_toml
 from lightawnet_edge.training.data import EpochSampler, FrameSet, load
+from lightawnet_edge.training.hints import Encoder, Student
 from lightawnet_edge.training.metrics_log import (
     EpochRecord,
     Observer,
@@ -44,10 +46,10 @@ from lightawnet_edge.training.metrics_log import (
     write_csv,
 )
 from lightawnet_edge.training.setup import (
-    learning_rate,
     make_accelerator,
     make_network,
-    parameter_groups,
+    make_optimizers,
+    rate_factor,
 )
 from lightawnet_edge.training.state import Ema, RunState
 
@@ -120,35 +122,54 @@ class _Run:
             )
         self.config = config
         self.accelerator = accelerator
-        self.val_set = val_set
+        self.full = (train_set, val_set)
         self.data = f"{train_set.fingerprint()} {val_set.fingerprint()}"
         self.loss = losses.get(config.loss)
         self.records: list[EpochRecord] = []
-        network = make_network(config)
+        network = make_network(config, self._inputs(train_set)).train()
         self.ema = Ema(network.to(accelerator.device), config.ema_decay)
         self.sampler = EpochSampler(len(train_set), config.seed)
+        encoder = Encoder().to(accelerator.device) if config.hints else None
+        student = Student(network, config.normalization, encoder).to(accelerator.device)
+        optimizers = make_optimizers(config, network, student.heads.parameters())
+        self.model = accelerator.prepare(student)
+        self.optimizers = [accelerator.prepare(optimizer) for optimizer in optimizers]
+        self._resize(config.size_at(0))
+
+    def _inputs(self, frames: FrameSet) -> Iterator[Tensor]:
+        """Network inputs, not augmented."""
+        for images in torch.split(frames.images, self.config.batch_size):
+            yield normalize(images.float() / 255, self.config.normalization)
+
+    def _resize(self, size: Size) -> None:
+        """Train and validate at this size from now on."""
+        self.size = size
+        frames, self.val_set = (part.at(size) for part in self.full)
         loader = DataLoader(
-            train_set, batch_size=config.batch_size, sampler=self.sampler, drop_last=True
+            frames, batch_size=self.config.batch_size, sampler=self.sampler, drop_last=True
         )
-        optimizer = torch.optim.AdamW(parameter_groups(network, config.weight_decay), lr=config.lr)
-        self.model, self.optimizer, self.loader = accelerator.prepare(network, optimizer, loader)
+        self.loader = self.accelerator.prepare(loader)
 
     @property
-    def network(self) -> nn.Module:
-        """The network without what Accelerate wraps around it."""
-        network: nn.Module = self.accelerator.unwrap_model(self.model)
-        return network
+    def student(self) -> Student:
+        """The network and its heads, without what Accelerate wraps around them."""
+        student: Student = self.accelerator.unwrap_model(self.model)
+        return student
 
     @property
     def best(self) -> EpochRecord:
-        """Record of the best epoch so far."""
-        return max(self.records, key=lambda record: (record.dice, -record.epoch))
+        """Record of the best epoch so far; a Dice at another size does not compare."""
+        size = self.records[-1].size
+        same = [record for record in self.records if record.size == size]
+        return max(same, key=lambda record: (record.dice, -record.epoch))
 
     @property
     def stopped_early(self) -> bool:
         """Whether patience ran out."""
         patience = self.config.patience
-        return bool(patience and self.records) and len(self.records) - self.best.epoch >= patience
+        if not patience or not self.records or self.records[-1].size != str(self.config.size):
+            return False
+        return len(self.records) - self.best.epoch >= patience
 
     def fit(self, observer: Observer) -> None:
         """Train the epochs that are left."""
@@ -183,23 +204,26 @@ class _Run:
     def restore(self, state: RunState) -> None:
         """Take over the state that an earlier sitting left."""
         state.check_continues(self.config, self.data)
-        self.network.load_state_dict(state.model)
+        self.student.load_state_dict(state.model)
         self.ema.model.load_state_dict(state.ema)
-        self.optimizer.load_state_dict(state.optimizer)
+        for optimizer, values in zip(self.optimizers, state.optimizers, strict=True):
+            optimizer.load_state_dict(values)
         if self.accelerator.scaler and state.scaler:
             self.accelerator.scaler.load_state_dict(state.scaler)
         self.records = list(state.records)
 
     def _epoch(self, epoch: int, observer: Observer) -> EpochRecord:
         start = time.perf_counter()
+        if self.config.size_at(epoch) != self.size:
+            self._resize(self.config.size_at(epoch))
         total = torch.zeros((), device=self.accelerator.device)
         self._train_mode()
-        lr = 0.0
+        factor = 0.0
         for number, (images, masks, indices) in enumerate(self._batches(epoch)):
             step = epoch * len(self.loader) + number
-            lr = learning_rate(self.config, step, len(self.loader))
-            loss = self._step(images, masks, indices, epoch=epoch, lr=lr)
-            self.ema.update(self.network, step)
+            factor = rate_factor(self.config, step, len(self.loader))
+            loss = self._step(images, masks, indices, epoch=epoch, factor=factor)
+            self.ema.update(self.student.network, step)
             total += loss
             observer.on_step(
                 StepRecord(
@@ -214,13 +238,19 @@ class _Run:
         score = self._validate()
         return EpochRecord(
             epoch=epoch + 1,
+            size=str(self.size),
             loss=float(self.accelerator.reduce(total, "mean")) / len(self.loader),
             **dataclasses.asdict(score),
-            lr=lr,
+            lr=self.config.lr * factor,
             images_per_s=len(self.loader) * self.config.batch_size / (trained - start),
             seconds=time.perf_counter() - start,
-            best=not self.records or score.dice > self.best.dice,
+            best=self._is_best(score.dice),
         )
+
+    def _is_best(self, dice: float) -> bool:
+        if not self.records or self.records[-1].size != str(self.size):
+            return True
+        return dice > self.best.dice
 
     def _batches(self, epoch: int) -> Iterator[Any]:
         self.sampler.epoch = epoch
@@ -234,20 +264,21 @@ class _Run:
                     module.eval()
 
     def _step(
-        self, images: Tensor, masks: Tensor, indices: Tensor, *, epoch: int, lr: float
+        self, images: Tensor, masks: Tensor, indices: Tensor, *, epoch: int, factor: float
     ) -> Tensor:
         """Make one optimizer step and return the loss of this process's frames."""
         draws = draw(self.config.seed, epoch, indices)
         frames, truth = augment(images.float() / 255, masks.float(), draws, self.config.augment)
-        logits = self.model(normalize(frames, self.config.normalization))
+        logits, hint_error = self.model(frames)
         loss = self.loss(logits.float(), truth)
-        self.accelerator.backward(loss)
+        self.accelerator.backward(loss + self.config.hints * hint_error)
         if self.config.clip_norm:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak_lr"] * factor
+            optimizer.step()
+            optimizer.zero_grad()
         return loss.detach()
 
     def _finite(self, loss: Tensor, epoch: int, number: int) -> float:
@@ -283,7 +314,8 @@ class _Run:
         out, weights = self.config.out, self.ema.model.state_dict()
         meta = CheckpointMeta(
             in_channels=self.config.in_channels,
-            size=self.config.size,
+            experts=self.config.experts,
+            size=self.size,
             normalization=self.config.normalization,
             training_data=self.config.training_data or self.config.data.name,
             license=self.config.license,
@@ -297,9 +329,9 @@ class _Run:
         RunState(
             config=self.config.to_dict(),
             data=self.data,
-            model=self.network.state_dict(),
+            model=self.student.state_dict(),
             ema=weights,
-            optimizer=self.optimizer.state_dict(),
+            optimizers=[optimizer.state_dict() for optimizer in self.optimizers],
             scaler=scaler.state_dict() if scaler else None,
             records=self.records,
         ).save(out / STATE)

@@ -12,8 +12,9 @@ import torch
 from lightawnet_edge import backends
 from lightawnet_edge.bundle import Contract
 from lightawnet_edge.export.device_graph import DeviceModel, conv_kernels, conv_macs, to_onnx
-from lightawnet_edge.export.lowering import lower, mean_routing
+from lightawnet_edge.export.lowering import lower
 from lightawnet_edge.model.network import LightAWNet
+from lightawnet_edge.model.routing import mean_routing
 from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Size, Target
 from tests.conftest import SIZE, blobs
 

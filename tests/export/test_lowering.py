@@ -15,9 +15,9 @@ from lightawnet_edge.export.lowering import (
     folded_bank,
     lower,
     lower_dynamic,
-    mean_routing,
 )
 from lightawnet_edge.model.network import DecoderBlock, DynamicConv, EncoderBlock, LightAWNet
+from lightawnet_edge.model.routing import mean_routing
 
 # Float32 rounds each sum differently after a rewrite: about 1e-7 of the largest intermediate, which
 # grows over the ten blocks. 1e-5 is 10x what is seen, and far under what a wrong rewrite gives.
@@ -119,18 +119,6 @@ def test_some_layers_can_be_frozen_and_others_left_dynamic(network: LightAWNet) 
     assert_same(partly(x), network(x))
 
 
-@torch.no_grad()
-def test_mean_routing_weighs_every_image_alike(network: LightAWNet) -> None:
-    images = torch.randn(3, 3, 32, 32)
-    batched = mean_routing(network, [images[:2], images[2:]])
-    single = mean_routing(network, [image[None] for image in images])
-    assert set(batched) == {"e1", "e2", "e3", "a4", "a5", "u1", "u2", "u3", "u4", "out"}
-    for name, routing in batched.items():
-        assert routing.shape == (4,)
-        torch.testing.assert_close(routing, single[name])
-        assert not network.dynamic_convs()[name].routing._forward_hooks
-
-
 def test_the_fold_leaves_the_bank_linear_in_the_routing() -> None:
     conv = randomize(DynamicConv(4, 3))
     assert isinstance(conv, DynamicConv)
@@ -154,6 +142,11 @@ def test_routing_of_the_wrong_length_is_refused() -> None:
         lower_dynamic(DynamicConv(4, 3), torch.ones(3))
 
 
-def test_static_routing_without_frames_is_refused(network: LightAWNet) -> None:
-    with pytest.raises(SpecError, match="needs calibration frames, and there are none"):
-        mean_routing(network, [])
+@torch.no_grad()
+def test_a_static_twin_lowers_to_plain_convolutions_exactly() -> None:
+    network = randomize(LightAWNet(experts=1)).eval()
+    assert isinstance(network, LightAWNet)
+    lowered = lower(network)
+    assert isinstance(lowered.out, nn.Conv2d)
+    x = torch.rand(1, 3, 32, 48)
+    assert_same(lowered(x), network(x))

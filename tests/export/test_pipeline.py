@@ -166,6 +166,21 @@ def test_int8_with_dynamic_routing_is_refused_with_the_reason(checkpoint: Path) 
         spec(checkpoint, Path(), precision=Precision.INT8, routing=Routing.DYNAMIC)
 
 
+def test_a_static_twin_exports_exactly_without_calibration_frames(tmp_path: Path) -> None:
+    network = random_network(experts=1)
+    path = tmp_path / "twin.safetensors"
+    save_checkpoint(
+        path, network.state_dict(), CheckpointMeta(in_channels=3, experts=1, size=Size(32, 32))
+    )
+    manifest = export(spec(path, tmp_path)).bundle.manifest
+    assert manifest.name == "twin-onnx-fp32"
+    assert manifest.routing is Routing.STATIC
+    assert manifest.calibration is None, "nothing was frozen: the weights are static"
+    assert manifest.agreement["mask_disagreement"] < 1e-3
+    with pytest.raises(SpecError, match="is a static twin: its kernels are the same for every"):
+        export(spec(path, tmp_path, routing=Routing.DYNAMIC))
+
+
 def test_int8_without_frames_is_refused_and_random_data_never_used(
     checkpoint: Path, tmp_path: Path
 ) -> None:

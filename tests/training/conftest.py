@@ -48,6 +48,7 @@ def make_config(frames: Path, tmp_path: Path) -> MakeConfig:
             "batch_size": 2,
             "threads": 1,
             "device": "cpu",
+            "hints": 0.0,
             "precision": "fp32",
         }
         return TrainConfig(**(values | changes))

@@ -10,7 +10,7 @@ from lightawnet_edge.training.augment import augment, draw
 from lightawnet_edge.training.config import AugmentConfig
 
 OFF = AugmentConfig(
-    flip=0, rotation_deg=0, scale=0, brightness=0, contrast=0, saturation=0, hue_deg=0,
+    flip=0, transpose=0, rotation_deg=0, scale=0, brightness=0, contrast=0, saturation=0, hue_deg=0,
     blur=0, highlights=0,
 )  # fmt: skip
 ALL = AugmentConfig(blur=0.5, highlights=0.5)

@@ -11,6 +11,7 @@ from lightawnet_edge.training.metrics_log import EpochRecord, StepRecord
 from lightawnet_edge.training.progress import RichProgress, epoch_line
 
 EPOCH = EpochRecord(
+    size="32x32",
     epoch=1, loss=0.5, dice=0.625, iou=0.5, precision=0.75, recall=0.25, lr=1e-3,
     images_per_s=12.3, seconds=4.0, best=True,
 )  # fmt: skip

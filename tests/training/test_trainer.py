@@ -16,7 +16,7 @@ from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
 from lightawnet_edge.model.checkpoint import load_checkpoint, read_metadata
 from lightawnet_edge.specs import Size
 from lightawnet_edge.training import losses
-from lightawnet_edge.training.config import AugmentConfig, resolve
+from lightawnet_edge.training.config import AugmentConfig, Phase, resolve
 from lightawnet_edge.training.metrics_log import EpochRecord, Observer, StepRecord
 from lightawnet_edge.training.state import Ema
 from lightawnet_edge.training.trainer import train
@@ -88,6 +88,25 @@ def test_tensorboard_gets_every_epoch(make_config: MakeConfig) -> None:
     assert len(events.Scalars("train/loss")) == 3
 
 
+def test_a_run_grows_through_its_phases(make_config: MakeConfig) -> None:
+    config, seen = make_config(phases=(Phase(size=Size(16, 16), epochs=2),)), Recorder()
+    result = train(config, observer=seen)
+    assert [record.size for record in seen.epochs] == ["16x16", "16x16", "32x32"]
+    assert seen.epochs[0].best
+    # A Dice at a smaller size does not compare: the first epoch at full size is the best so far.
+    assert seen.epochs[2].best
+    assert result.best_epoch == 3
+    assert read_metadata(result.checkpoint).size == Size(32, 32)
+    assert resolve(config.out / "config.toml", {}) == config
+
+
+def test_a_static_run_writes_static_weights(make_config: MakeConfig) -> None:
+    result = train(make_config(epochs=1, experts=1))
+    network = load_checkpoint(result.checkpoint)
+    assert network.experts == 1
+    assert sum(p.numel() for p in network.parameters()) == 1_073_245
+
+
 def test_the_observer_hears_everything_in_order(make_config: MakeConfig) -> None:
     seen = Recorder()
     train(make_config(epochs=1), observer=seen)
@@ -100,7 +119,7 @@ def test_the_observer_hears_everything_in_order(make_config: MakeConfig) -> None
 
 def test_patience_ends_a_run_that_no_longer_gets_better(make_config: MakeConfig) -> None:
     # At this rate nothing changes: the first epoch stays the best.
-    config = make_config(epochs=9, lr=1e-12, patience=2, ema_decay=0)
+    config = make_config(epochs=9, lr=1e-12, muon_lr=1e-12, patience=2, ema_decay=0)
     result = train(config)
     assert (result.epochs, result.best_epoch, result.stopped_early) == (3, 1, True)
     assert train(config, resume=True).epochs == 3
@@ -130,7 +149,7 @@ def test_the_average_follows_at_once_without_decay_and_lags_with_it() -> None:
 
 def test_the_papers_loss_by_name(make_config: MakeConfig) -> None:
     seen = Recorder()
-    train(make_config(epochs=1, loss="bce", lr=1e-12), observer=seen)
+    train(make_config(epochs=1, loss="bce", lr=1e-12, muon_lr=1e-12), observer=seen)
     # An untrained network is near ln 2 per pixel under BCE alone.
     assert 0.4 < seen.epochs[0].loss < 1.2
 
@@ -172,7 +191,7 @@ def test_a_state_of_another_version_is_named(make_config: MakeConfig) -> None:
     config = make_config(epochs=1)
     config.out.mkdir()
     torch.save({"schema": 99, "records": []}, config.out / "state.pt")
-    with pytest.raises(ArtifactError, match="schema 99, this version reads 1"):
+    with pytest.raises(ArtifactError, match="schema 99, this version reads 2"):
         train(config, resume=True)
 
 
