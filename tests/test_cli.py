@@ -45,13 +45,24 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def test_version_and_help(cli: Cli) -> None:
     assert cli("--version").out.strip() == __version__
     text = cli("--help").out
-    for command in ("demo", "doctor", "train", "import-checkpoint", "export", "bench", "run"):
+    commands = "demo doctor train import-checkpoint evaluate card export bench run"
+    for command in commands.split():
         assert command in text
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["export"], ["bench"], ["run"], ["train"], ["demo"], ["doctor"], ["import-checkpoint"]],
+    [
+        ["export"],
+        ["bench"],
+        ["run"],
+        ["train"],
+        ["demo"],
+        ["doctor"],
+        ["import-checkpoint"],
+        ["evaluate"],
+        ["card"],
+    ],
 )
 def test_every_command_has_help(cli: Cli, arguments: list[str]) -> None:
     done = cli(*arguments, "--help")
@@ -98,6 +109,10 @@ def test_export_prints_the_bundle_on_stdout_and_narrates_on_stderr(
         (["run", "nowhere", "frame.png"], 3, "No file 'frame.png'"),
         (["bench"], 2, "lightawnet-edge export"),
         (["bench", "nowhere"], 3, "is no bundle"),
+        (["evaluate", "--data", "nowhere"], 3, "'nowhere' has no folder 'images'"),
+        (["evaluate", "--data", "nowhere", "--size", "100"], 2, "must be multiples of 16"),
+        (["evaluate", "--data", "nowhere", "--weights", "nothing"], 3, "nor packaged weights"),
+        (["card", "nowhere"], 3, "Evaluation 'nowhere' cannot be read"),
         (["train", "--data", "nowhere", "--out", "run"], 3, "nowhere"),
         (
             ["import-checkpoint", "nowhere.pkl", "--out", "x.safetensors"],
@@ -218,3 +233,36 @@ def test_a_missing_package_is_named_with_its_install_command(
     done = cli("export", "--fp32")
     assert done.code == 4
     assert "pip install 'lightawnet-edge[all]'" in done.err
+
+
+def test_evaluate_prints_a_table_or_json_with_every_frame(
+    cli: Cli, checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "g.csv").write_text("stem,group\nframe1,north\n")
+    command = [
+        "evaluate", "--weights", checkpoint, "--data", dataset, "--limit", "3", "--threads", "1",
+        "--groups", tmp_path / "g.csv",
+    ]  # fmt: skip
+    text = cli(*command).out
+    assert "tiny at 64x64: Dice" in text
+    assert "north" in text
+    done = cli(*command, "--json", "--out", tmp_path / "out")
+    data = json.loads(done.out)
+    assert len(data["frames"]) == data["overall"]["n"] == 3
+    assert data["weights"]["name"] == "tiny"
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text()) == data
+
+
+def test_card_writes_markdown_from_an_evaluation_and_does_not_overwrite(
+    cli: Cli, checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    measured = tmp_path / "measured"
+    cli("evaluate", "--weights", checkpoint, "--data", dataset, "--limit", "2", "-o", measured)
+    command = ["card", measured, "--out", tmp_path / "cards"]
+    done = cli(*command)
+    assert done.code == 0
+    assert done.out.strip() == str(tmp_path / "cards" / "tiny.md")
+    again = cli(*command)
+    assert again.code == 2
+    assert "Replace it with --force" in again.err
+    assert cli(*command, "--force").code == 0

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.metrics import SegmentationScore, mean_score, score_mask
+from lightawnet_edge.metrics import SegmentationScore, hd95, mean_score, score_mask
 
 Mask = NDArray[np.bool_]
 MASKS = arrays(np.bool_, (3, 4))
@@ -69,3 +69,42 @@ def test_masks_of_unequal_shape_are_refused() -> None:
 def test_masks_that_are_not_boolean_are_refused() -> None:
     with pytest.raises(SpecError, match=r"truth has dtype uint8, expected bool"):
         score_mask(EMPTY, np.zeros((2, 2), np.uint8))
+
+
+def border(mask: Mask) -> list[tuple[int, int]]:
+    """Pixels of a mask with a neighbour by a side that is outside of it, or of the image."""
+    inside = {(int(y), int(x)) for y, x in zip(*np.nonzero(mask), strict=True)}
+    return [
+        (y, x) for y, x in inside
+        if not {(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)} <= inside
+    ]  # fmt: skip
+
+
+@given(MASKS, MASKS)
+def test_hd95_is_the_percentile_of_all_distances_between_borders(a: Mask, b: Mask) -> None:
+    ours, theirs = border(a), border(b)
+    if not (ours and theirs):
+        assert hd95(a, b) == (None if ours or theirs else 0)
+        return
+    there = [min(np.hypot(y - v, x - u) for v, u in theirs) for y, x in ours]
+    back = [min(np.hypot(y - v, x - u) for v, u in ours) for y, x in theirs]
+    # OpenCV's distances are float32.
+    assert hd95(a, b) == pytest.approx(np.percentile(there + back, 95), rel=1e-6)
+
+
+def test_hd95_of_a_shifted_square_is_the_shift() -> None:
+    a, b = np.zeros((40, 40), np.bool_), np.zeros((40, 40), np.bool_)
+    a[10:20, 10:20] = b[10:20, 17:27] = True
+    assert hd95(a, b) == pytest.approx(7)
+    assert hd95(a, b) == hd95(b, a)
+
+
+def test_hd95_has_no_value_where_only_one_mask_is_empty() -> None:
+    assert hd95(EMPTY, FULL) is None
+    assert hd95(FULL, EMPTY) is None
+    assert hd95(EMPTY, EMPTY) == 0
+
+
+def test_hd95_refuses_masks_of_unequal_shape() -> None:
+    with pytest.raises(SpecError, match="shape"):
+        hd95(EMPTY, np.zeros((2, 3), np.bool_))

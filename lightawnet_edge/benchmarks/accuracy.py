@@ -46,7 +46,7 @@ def find_pairs(folder: Path, split: Path | None, limit: int | None) -> list[Pair
 
     Args:
         folder: Holds `images` and `masks`.
-        split: Text file with one stem a line; None takes all.
+        split: Text file with one stem a line, as `read_split` reads it; None takes all.
         limit: Take this many, evenly spaced: sorted names often go by clinic or clip.
 
     Raises:
@@ -112,15 +112,27 @@ def frame_scores(
     )
 
 
-def _split_names(split: Path, images: Mapping[str, Path]) -> list[str]:
+def read_split(split: Path) -> list[str]:
+    """Names of a split file, one a line, each once; blank lines and # comments are skipped.
+
+    Raises:
+        ArtifactError: The file is missing, is no text, or names nothing.
+    """
     if not split.is_file():
         raise ArtifactError(f"No split file '{split}'.")
-    lines = (line.strip() for line in split.read_text(encoding="utf-8").splitlines())
-    names = [
-        Path(line).stem if line.endswith((".png", ".jpg", ".jpeg")) else line
-        for line in lines
-        if line
-    ]
+    try:
+        lines = [line.strip() for line in split.read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        raise ArtifactError(f"Split file '{split}' is no text: expected a name a line.") from error
+    names = [line for line in lines if line and not line.startswith("#")]
+    if not names:
+        raise ArtifactError(f"Split file '{split}' names no frame: expected a name a line.")
+    return list(dict.fromkeys(names))
+
+
+def _split_names(split: Path, images: Mapping[str, Path]) -> list[str]:
+    """Stems of a split file; a name in it may carry a suffix."""
+    names = [name if name in images else Path(name).stem for name in read_split(split)]
     for name in names:
         if name not in images:
             raise ArtifactError(f"Split '{split}' names '{name}', but there is no such image.")

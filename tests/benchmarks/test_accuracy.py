@@ -39,6 +39,22 @@ def test_a_split_names_the_frames_to_use(folder: Path) -> None:
     assert [pair.name for pair in pairs] == ["c", "a"]
 
 
+def test_a_split_may_hold_comments_and_stems_with_a_dot(folder: Path) -> None:
+    for kind in ("images", "masks"):
+        (folder / kind / "b.png").rename(folder / kind / "b.1.png")
+    (folder / "split.txt").write_text("# for validation\nb.1\n")
+    assert [pair.name for pair in find_pairs(folder, folder / "split.txt", None)] == ["b.1"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"), [(b"# nobody\n", "names no frame"), (b"\xff\xfe\xfa", "is no text")]
+)
+def test_a_split_that_names_nothing_is_refused(folder: Path, data: bytes, message: str) -> None:
+    (folder / "split.txt").write_bytes(data)
+    with pytest.raises(ArtifactError, match=message):
+        find_pairs(folder, folder / "split.txt", None)
+
+
 def test_a_split_may_leave_an_image_without_mask_out(folder: Path) -> None:
     (folder / "masks" / "b.png").unlink()
     (folder / "split.txt").write_text("a\nc\n")
