@@ -1,4 +1,4 @@
-"""Reading frames, masks and videos from disk; the only module that knows OpenCV."""
+"""Reading frames, masks and videos from disk, and fitting them to a size, with OpenCV."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from lightawnet_edge.specs import ColorOrder, Size
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm"})
+MAX_MISSING = 0.02
+"""Share of the frames that a container announces that may lack: its count is an estimate."""
 MASK_THRESHOLD = 127
 """Mask values above this are foreground: JPEG masks ring around 0 and 255."""
 
@@ -115,10 +117,12 @@ def video_frames(path: Path, color: ColorOrder = ColorOrder.RGB) -> Iterator[UIn
     """Yield the frames of a video.
 
     Raises:
-        ArtifactError: The file is missing, or holds no frame that can be decoded.
+        ArtifactError: The file is missing, holds no frame that can be decoded, or ends before the
+            length that it announces; the frames before the break were yielded.
     """
     cv2 = opencv()
     capture = cv2.VideoCapture(str(path))
+    announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     try:
         count = 0
         while True:
@@ -131,6 +135,10 @@ def video_frames(path: Path, color: ColorOrder = ColorOrder.RGB) -> Iterator[UIn
             yield _contiguous(pixels[:, :, ::-1] if color is ColorOrder.RGB else pixels)
         if count == 0:
             raise ArtifactError(f"Video '{path}' cannot be decoded: no frame came out.")
+        if announced - count > max(1, MAX_MISSING * announced):
+            raise ArtifactError(
+                f"Video '{path}' breaks off after {count} of {announced} frames: cut off or damaged."
+            )
     finally:
         capture.release()
 

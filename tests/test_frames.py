@@ -186,6 +186,17 @@ def test_videos_give_their_frames_in_order_and_colour(tmp_path: Path) -> None:
     assert all(frame.flags.c_contiguous for frame in (frames[0], bgr, gray))
 
 
+def test_a_video_that_breaks_off_gives_its_frames_and_then_says_so(tmp_path: Path) -> None:
+    whole, half = tmp_path / "whole.avi", tmp_path / "half.avi"
+    write_video(whole, [level % 250 for level in range(0, 2000, 10)])
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size * 3 // 4])
+    seen = 0
+    with pytest.raises(ArtifactError, match=r"breaks off after \d+ of 200 frames"):
+        for _ in video_frames(half):
+            seen += 1
+    assert 20 < seen < 180
+
+
 def test_a_video_without_frames_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"nowhere\.avi' cannot be decoded: no frame came out"):
         list(video_frames(tmp_path / "nowhere.avi"))

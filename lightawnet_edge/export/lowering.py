@@ -29,7 +29,7 @@ from lightawnet_edge.model.network import (
     EncoderBlock,
     LightAWNet,
 )
-from lightawnet_edge.model.routing import RoutingTable
+from lightawnet_edge.model.routing import RoutingTable, check_blocks
 
 
 class ComputedConv(nn.Module):
@@ -113,10 +113,7 @@ def lower(model: LightAWNet, frozen: RoutingTable | None = None) -> LightAWNet:
         raise SpecError("Only a network in eval mode can be lowered: call model.eval() first.")
     frozen = frozen or {}
     known = model.dynamic_convs()
-    if unknown := sorted(set(frozen) - set(known)):
-        raise SpecError(
-            f"No dynamic convolution in block '{unknown[0]}'. Known: {', '.join(known)}."
-        )
+    check_blocks(frozen, known)
     lowered = copy.deepcopy(model)
     for name, block in model.named_children():
         if name not in known:

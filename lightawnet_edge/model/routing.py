@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +52,43 @@ def mean_routing(model: LightAWNet, inputs: Iterable[Tensor]) -> dict[str, Tenso
     if not images:
         raise SpecError("Static routing needs calibration frames, and there are none.")
     return {name: (total / images).float() for name, total in totals.items()}
+
+
+@contextmanager
+def frozen(model: LightAWNet, routing: RoutingTable) -> Iterator[None]:
+    """Hold the routing of the named blocks at (K,) while the context lasts.
+
+    Raises:
+        SpecError: A name is not that of a block with a routing.
+    """
+    convs = {name: c for name, c in model.dynamic_convs().items() if c.routing is not None}
+    check_blocks(routing, convs)
+
+    def hold(values: Tensor) -> Callable[[nn.Module, object, Tensor], Tensor]:
+        # The sigmoid comes after the hooked convolution.
+        return lambda _module, _args, output: torch.logit(values)[None, :, None, None].expand_as(
+            output
+        )
+
+    handles = []
+    for name, values in routing.items():
+        module = convs[name].routing
+        assert module is not None
+        handles.append(module.register_forward_hook(hold(values)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def check_blocks(names: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse names of blocks that have no dynamic convolution."""
+    known = list(known)
+    if unknown := sorted(set(names) - set(known)):
+        raise SpecError(
+            f"No dynamic convolution in block '{unknown[0]}'. Known: {', '.join(known)}."
+        )
 
 
 @torch.no_grad()

@@ -25,7 +25,9 @@ def test_mean_routing_weighs_every_image_alike(network: LightAWNet) -> None:
     for name, routing in batched.items():
         assert routing.shape == (4,)
         torch.testing.assert_close(routing, single[name])
-        assert not network.dynamic_convs()[name].routing._forward_hooks
+        module = network.dynamic_convs()[name].routing
+        assert module is not None
+        assert not module._forward_hooks
 
 
 def test_static_routing_without_frames_is_refused(network: LightAWNet) -> None:
