@@ -49,10 +49,14 @@ class Worker:
         loaded = [np.ascontiguousarray(frame) for frame in np.load(frames)]
         self._frames = itertools.cycle(loaded)
         start = self._clock()
-        self._call = _open(engine, threads)
+        self._call = self.open(engine, threads)
         ready = self._clock()
         self._call(loaded[0])
         return {"load_s": ready - start, "first_s": self._clock() - ready}
+
+    def open(self, engine: Mapping[str, Any], threads: int) -> Call:
+        """Open a bundle, or the FP32 network in PyTorch, as a function from frame to mask."""
+        return _open(engine, threads)
 
     def round(self, calls: int, seconds: float, warmup: int) -> dict[str, Any]:
         """Time calls one by one, after untimed ones that wake caches and threads.
@@ -190,11 +194,11 @@ def serve(requests: Iterable[str], answers: TextIO, worker: Worker) -> None:
         answers.flush()
 
 
-def main() -> None:
+def main(worker: Worker | None = None) -> None:
     """Keep standard output for answers alone, then serve."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
-        serve(sys.stdin, answers, Worker())
+        serve(sys.stdin, answers, worker or Worker())
 
 
 if __name__ == "__main__":
