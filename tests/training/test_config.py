@@ -14,6 +14,8 @@ from lightawnet_edge.training.config import AugmentConfig, TrainConfig, resolve,
 
 PLACES = {"data": "d", "out": "o"}
 
+CONFIGS = Path(__file__).parents[2] / "configs"
+
 
 def write(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
@@ -104,9 +106,12 @@ def test_a_file_that_is_missing_or_no_toml_is_named(tmp_path: Path) -> None:
         resolve(broken, {})
 
 
-@pytest.mark.parametrize("name", ["polypgen", "polypgen-finetune"])
-def test_the_recipes_of_the_packaged_weights_can_be_read(name: str) -> None:
-    config = resolve(Path(__file__).parents[2] / "configs" / f"{name}.toml", {})
-    assert config.license == "CC-BY-4.0"
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_of_the_project_can_be_read(path: Path) -> None:
+    config = resolve(path, {})
+    assert config.license != "unknown"
+    assert config.training_data
+    assert config.out == Path("runs") / path.stem
     assert config.val_split is not None
-    assert (Path(__file__).parents[2] / config.val_split).is_file()
+    if config.val_split.parent.name == "configs":
+        assert (CONFIGS / config.val_split.name).is_file()
