@@ -13,8 +13,9 @@ from lightawnet_edge.errors import SpecError
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 SMOOTH_PX = 16.0
-"""Added to both sides of the Dice ratio, in pixels. On an empty mask it turns the ratio into a pull
-towards no foreground, where the plain ratio would give 0 whatever is predicted."""
+"""Added to both sides of the Dice ratio, in pixels: keeps the gradient of tiny lesions finite."""
+EMPTY_SHARE = 0.005
+"""Share of an empty frame's pixels that its term looks at: the most probable ones."""
 
 
 def bce(logits: Tensor, truth: Tensor) -> Tensor:
@@ -25,13 +26,20 @@ def bce(logits: Tensor, truth: Tensor) -> Tensor:
 def soft_dice(logits: Tensor, truth: Tensor) -> Tensor:
     """One minus the Dice of probabilities, each image apart, averaged; 0 is perfect.
 
+    The Dice of an empty frame is 0 as soon as one pixel is found, so what counts there is how
+    probable the most probable pixels are: their mean takes the place of the ratio, whose gradient
+    fades with every pixel that is found wrongly.
+
     References:
         Milletari et al. 2016, "V-Net", arXiv 1606.04797; squares left out of the denominator.
     """
-    probability = torch.sigmoid(logits)
-    overlap = (probability * truth).sum((1, 2, 3))
-    total = probability.sum((1, 2, 3)) + truth.sum((1, 2, 3))
-    return (1 - (2 * overlap + SMOOTH_PX) / (total + SMOOTH_PX)).mean()
+    probability = torch.sigmoid(logits).flatten(1)
+    found, true = probability.sum(1), truth.flatten(1).sum(1)
+    overlap = (probability * truth.flatten(1)).sum(1)
+    lost = 1 - (2 * overlap + SMOOTH_PX) / (found + true + SMOOTH_PX)
+    worst = max(1, round(EMPTY_SHARE * probability.shape[1]))
+    alarm = probability.topk(worst, dim=1).values.mean(1)
+    return torch.where(true > 0, lost, alarm).mean()
 
 
 def bce_dice(logits: Tensor, truth: Tensor) -> Tensor:

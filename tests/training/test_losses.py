@@ -33,10 +33,26 @@ def test_dice_of_a_half_hit_is_the_formula(truth: torch.Tensor) -> None:
 def test_an_empty_mask_is_free_when_left_alone_and_pulls_when_not(truth: torch.Tensor) -> None:
     empty = truth[1:]
     assert float(losses.soft_dice(torch.full_like(empty, -SURE), empty)) < 1e-4
-    logits = torch.zeros_like(empty, requires_grad=True)
+    logits = torch.randn(
+        empty.shape, generator=torch.Generator().manual_seed(0), requires_grad=True
+    )
     (slope,) = torch.autograd.grad(losses.soft_dice(logits, empty), logits)
     assert torch.isfinite(slope).all()
-    assert (slope > 0).all()
+    most_probable = int(logits.argmax())
+    assert float(slope.flatten()[most_probable]) > 0
+
+
+def test_a_false_alarm_on_an_empty_frame_pulls_as_hard_however_large_it_is() -> None:
+    empty = torch.zeros(1, 1, 64, 64)
+    pulls = []
+    for side in (8, 32):
+        logits = torch.full_like(empty, -SURE)
+        logits[..., :side, :side] = 1.0
+        logits.requires_grad_()
+        (slope,) = torch.autograd.grad(losses.soft_dice(logits, empty), logits)
+        pulls.append(float(slope.sum()))
+    assert pulls[0] == pytest.approx(pulls[1], rel=1e-5)
+    assert pulls[0] > 0.1
 
 
 @pytest.mark.parametrize("name", ["bce", "bce-dice"])
