@@ -137,7 +137,8 @@ def video_frames(path: Path, color: ColorOrder = ColorOrder.RGB) -> Iterator[UIn
             raise ArtifactError(f"Video '{path}' cannot be decoded: no frame came out.")
         if announced - count > max(1, MAX_MISSING * announced):
             raise ArtifactError(
-                f"Video '{path}' breaks off after {count} of {announced} frames: cut off or damaged."
+                f"Video '{path}' breaks off after {count} of {announced} frames: "
+                "it is cut off or damaged."
             )
     finally:
         capture.release()

@@ -168,9 +168,7 @@ def _run(
     return _Run(tuple(logits), np.asarray(dice))
 
 
-def _drop(
-    model: LightAWNet, frames: Labelled, exact: _Run, routing: Mapping[str, Tensor]
-) -> float:
+def _drop(model: LightAWNet, frames: Labelled, exact: _Run, routing: Mapping[str, Tensor]) -> float:
     return float(np.mean(exact.dice - _run(model, frames, routing=routing).dice))
 
 

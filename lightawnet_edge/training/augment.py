@@ -20,7 +20,7 @@ from lightawnet_edge.training.config import AugmentConfig
 SPOTS = 4
 """Specular highlights of a frame at most."""
 _SPOT_VALUES = 5
-_DRAWS = 13 + SPOTS * _SPOT_VALUES
+_DRAWS = 15 + SPOTS * _SPOT_VALUES
 _BLUR_KERNEL = 7
 
 
@@ -37,20 +37,20 @@ def augment(
 ) -> tuple[Tensor, Tensor]:
     """Change frames (N, C, H, W) in [0, 1] and, where pixels move, masks (N, 1, H, W) of 0 and 1.
 
-    What a rotation or zoom brings in from outside is black and background, like the surroundings
-    of an endoscope's field of view.
+    What a rotation, zoom or shift brings in from outside is black and background, like the
+    surroundings of an endoscope's field of view.
     """
     if config.strength == 0:
         return images, masks
-    columns = iter(draws.unbind(1))
-    images, masks = _move(images, masks, columns, config)
+    columns = iter(draws[:, :-2].unbind(1))
+    images, masks = _move(images, masks, columns, draws[:, -2:], config)
     images = _recolor(images, columns, config)
     images = _blur(images, columns, config)
     return _highlight(images, columns, config), masks
 
 
 def _move(
-    images: Tensor, masks: Tensor, u: Iterator[Tensor], config: AugmentConfig
+    images: Tensor, masks: Tensor, u: Iterator[Tensor], place: Tensor, config: AugmentConfig
 ) -> tuple[Tensor, Tensor]:
     both = torch.cat([images, masks], 1)
     for axis in (3, 2):
@@ -60,12 +60,14 @@ def _move(
         both = torch.where(turned, both.mT, both)
     angle = _around(next(u), config.rotation_deg * config.strength)
     zoom = 1 + _around(next(u), min(config.scale * config.strength, 0.9))
-    if config.rotation_deg or config.scale:
+    if config.rotation_deg or config.scale or config.shift:
         height, width = both.shape[2:]
         center = both.new_tensor([(width - 1) / 2, (height - 1) / 2]).expand(len(both), 2)
         matrix = kornia.geometry.transform.get_rotation_matrix2d(
             center, angle, zoom[:, None].expand(-1, 2)
         )
+        shift = _around(place, config.shift * config.strength)
+        matrix[:, :, 2] += shift * shift.new_tensor([width, height])
         both = kornia.geometry.transform.warp_affine(both, matrix, (height, width))
     return both[:, :-1], (both[:, -1:] >= 0.5).to(masks.dtype)
 

@@ -35,6 +35,8 @@ class AugmentConfig:
     """Rotation by up to this many degrees, either way."""
     scale: float = 0.15
     """Zoom between 1 - this and 1 + this."""
+    shift: float = 0.0
+    """Move by up to this share of the height and of the width, either way."""
     brightness: float = 0.1
     """Added to all channels, up to this share of full scale, either way."""
     contrast: float = 0.1
@@ -53,7 +55,7 @@ class AugmentConfig:
             if getattr(self, name) < 0:
                 raise SpecError(f"augment.{name}={getattr(self, name)} must not be negative.")
         for name in (
-            "flip", "transpose", "scale", "brightness", "contrast", "saturation", "blur",
+            "flip", "transpose", "scale", "shift", "brightness", "contrast", "saturation", "blur",
             "highlights",
         ):  # fmt: skip
             if not 0 <= getattr(self, name) < 1:

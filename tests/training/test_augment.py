@@ -10,8 +10,8 @@ from lightawnet_edge.training.augment import augment, draw
 from lightawnet_edge.training.config import AugmentConfig
 
 OFF = AugmentConfig(
-    flip=0, transpose=0, rotation_deg=0, scale=0, brightness=0, contrast=0, saturation=0, hue_deg=0,
-    blur=0, highlights=0,
+    flip=0, transpose=0, rotation_deg=0, scale=0, shift=0, brightness=0, contrast=0, saturation=0,
+    hue_deg=0, blur=0, highlights=0,
 )  # fmt: skip
 ALL = AugmentConfig(blur=0.5, highlights=0.5)
 N = 6
@@ -99,6 +99,16 @@ def test_what_comes_in_from_outside_is_black_background(batch: tuple[Tensor, Ten
     corner = images[:, :, 0, 0]
     assert (corner.max(1).values < 0.5).any()
     assert torch.equal(masks[:, 0] == 0, images[:, 0] < 0.5)
+
+
+def test_a_shift_moves_frames_each_its_own_way_within_its_reach(
+    batch: tuple[Tensor, Tensor],
+) -> None:
+    _, masks = augment(*batch, draws(), only(shift=0.125))
+    rows, columns = masks[:, 0].amax(2).argmax(1), masks[:, 0].amax(1).argmax(1)
+    assert len(set(zip(rows.tolist(), columns.tolist(), strict=True))) > N // 2
+    assert int((rows - 10).abs().max()) <= 0.125 * 48 + 1
+    assert int((columns - 12).abs().max()) <= 0.125 * 64 + 1
 
 
 @pytest.mark.parametrize(
