@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.layers import LayerRecord
 from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
 
 SCHEMA = 1  # 1: first version. Say here what every later number changed.
@@ -123,6 +124,9 @@ class Manifest:
     tools: Mapping[str, str]
     """Name to version, of all that touched the bytes."""
     machine: Mapping[str, Any] = field(default_factory=dict)
+    layers: tuple[LayerRecord, ...] = ()
+    """Every convolution, in the order of the graph, as read back when the engine was built; empty
+    in bundles that were made before this was recorded."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values with the schema number."""
@@ -143,6 +147,7 @@ class Manifest:
             "inputs_sha256": self.inputs_sha256,
             "tools": dict(self.tools),
             "machine": dict(self.machine),
+            "layers": [layer.to_json() for layer in self.layers],
         }
 
     @classmethod
@@ -164,6 +169,7 @@ class Manifest:
             inputs_sha256=data["inputs_sha256"],
             tools=data["tools"],
             machine=data["machine"],
+            layers=tuple(LayerRecord.from_json(layer) for layer in data.get("layers", ())),
         )
 
 

@@ -45,7 +45,9 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def test_version_and_help(cli: Cli) -> None:
     assert cli("--version").out.strip() == __version__
     text = cli("--help").out
-    commands = "demo doctor train import-checkpoint evaluate card export bench run"
+    commands = (
+        "demo doctor train import-checkpoint evaluate card calibrate export inspect bench run"
+    )
     for command in commands.split():
         assert command in text
 
@@ -54,6 +56,7 @@ def test_version_and_help(cli: Cli) -> None:
     "arguments",
     [
         ["export"],
+        ["inspect"],
         ["bench"],
         ["run"],
         ["train"],
@@ -96,6 +99,20 @@ def test_export_prints_the_bundle_on_stdout_and_narrates_on_stderr(
     assert second.out.startswith(str(tmp_path / "tiny-onnx-fp32"))
 
 
+def test_calibrate_writes_a_set_that_says_what_it_covers(
+    cli: Cli, dataset: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    command = ["calibrate", "--data", dataset, "--frames", "4", "--out", tmp_path / "set"]
+    first = cli(*command, "--json", "--weights", checkpoint)
+    data = json.loads(first.out)
+    assert len(data["frames"]) == 4
+    assert data["stability"]["half"] == 2
+    assert cli(*command).code == 2
+    second = cli(*command, "--force", "--no-stability")
+    assert "4 of 8 frames" in second.out
+    assert "stability of scales: not measured" in second.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -106,9 +123,16 @@ def test_export_prints_the_bundle_on_stdout_and_narrates_on_stderr(
         (["export", "--target", "onnx", "--fp16"], 4, "would cast to fp32 silently"),
         (["export", "--target", "tensorrt", "--fp16"], 4, "'tensorrt' cannot run here"),
         (["export", "--int8", "--calibration", "nowhere"], 3, "No folder 'nowhere'"),
+        (["calibrate", "--data", "nowhere", "--out", "set"], 3, "No folder 'nowhere'"),
+        (["calibrate", "--data", ".", "--out", "set"], 3, "No image in '.'"),
+        (["calibrate", "--data", ".", "--out", "s", "--frames", "1"], 2, "a calibration set has"),
         (["run", "nowhere", "frame.png"], 3, "No file 'frame.png'"),
         (["bench"], 2, "lightawnet-edge export"),
         (["bench", "nowhere"], 3, "is no bundle"),
+        (["bench", "--min-int8-share", "2"], 2, "must lie between 0 and 1"),
+        (["export", "--int8", "--min-int8-share", "-1"], 2, "must lie between 0 and 1"),
+        (["inspect", "nowhere"], 3, "is no bundle"),
+        (["inspect", "nowhere", "--calls", "0"], 2, "calls=0 must be at least 1"),
         (["evaluate", "--data", "nowhere"], 3, "'nowhere' has no folder 'images'"),
         (["evaluate", "--data", "nowhere", "--size", "100"], 2, "must be multiples of 16"),
         (["evaluate", "--data", "nowhere", "--weights", "nothing"], 3, "nor packaged weights"),
@@ -192,6 +216,36 @@ def test_demo_goes_from_weights_to_a_report(cli: Cli, checkpoint: Path, tmp_path
     assert low <= quantized["dice_drop"]["mean"] <= high
     (page,) = (tmp_path / "reports").glob("*/report.html")
     assert "tiny-openvino-int8" in page.read_text(encoding="utf-8")
+
+
+def test_inspect_says_what_runs_as_a_table_or_as_json(cli: Cli, bundles: Bundles) -> None:
+    command = ["inspect", bundles["openvino", "int8"], "--calls", "2", "--threads", "1"]
+    data = json.loads(cli(*command, "--json").out)
+    assert data["bundle"] == "tiny-openvino-int8"
+    assert data["executed"] == data["executed_at_export"]
+    assert data["profile"]["calls"] == 2
+    assert {"e1/depthwise", "out"} <= {layer["name"] for layer in data["layers"]}
+    done = cli(*command, "--no-profile")
+    assert done.code == 0
+    assert "did not run as they were asked to" in " ".join(done.out.split())
+    assert "e1/depthwise" in done.out
+
+
+def test_bench_reports_first_then_fails_where_too_little_ran_in_int8(
+    cli: Cli, bundles: Bundles, tmp_path: Path
+) -> None:
+    command = [
+        "bench", bundles["openvino", "int8"], "--no-baseline", "--calls", "2", "--rounds", "1",
+        "--limit", "2", "--threads", "1", "--out", tmp_path,
+    ]  # fmt: skip
+    done = cli(*command, "--min-int8-share", "0.9999", "--json")
+    assert done.code == 5
+    assert json.loads(done.out)[0]["executed"]["int8"] > 0.9
+    assert "tiny-openvino-int8: 0.9" in done.err
+    assert "'e1/depthwise' (" in done.err
+    (file,) = tmp_path.glob("*/report.json")
+    layers = json.loads(file.read_text(encoding="utf-8"))["records"][0]["layers"]
+    assert "e1/depthwise" in {layer["name"] for layer in layers}
 
 
 def test_import_checkpoint_converts_and_does_not_overwrite(cli: Cli, tmp_path: Path) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from lightawnet_edge.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.specs import Precision
 
 Tensors = dict[str, NDArray[Any]]
+WARMUP = 3
+"""Calls before those that are timed: caches are cold, and toolchains still allocate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,9 +23,21 @@ class Built:
 
     engine: str
     """Name of the file to load."""
-    precision_of: Mapping[str, Precision]
-    """Convolution (by its name in the device graph) to the precision that it is executed in,
-    read back from the built engine; a convolution that cannot be found there is missing here."""
+    layers: tuple[LayerRecord, ...]
+    """The convolutions of the graph, read back from the built engine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadBack:
+    """What a built engine executes, and how long it takes where frames were given."""
+
+    layers: tuple[LayerRecord, ...]
+    """Every convolution of the engine's graph, in its order; then, if it was timed, all other
+    layers that ran. Their `macs` and `seconds` are not filled in here."""
+    layer_s: Mapping[str, float] = field(default_factory=dict)
+    """Layer to its mean seconds per call. Not a median: OpenVINO gives running means alone."""
+    call_s: float | None = None
+    """Mean seconds of a call as a whole; None where nothing was timed."""
 
 
 class Session(Protocol):
@@ -47,26 +62,41 @@ class Backend(Protocol):
     def build(self, source: Path, folder: Path, precision: Precision) -> Built:
         """Write into `folder` the engine of a device graph, and read back what it executes."""
 
+    def read_back(
+        self,
+        engine: Path,
+        precision: Precision,
+        threads: int | None = None,
+        frames: Sequence[NDArray[Any]] = (),
+    ) -> ReadBack:
+        """Ask a built engine what it executes; time its layers on `frames`, a call for each.
+
+        The first `WARMUP` calls do not count; without more frames than that, nothing is timed.
+        """
+
     def load(self, engine: Path, precision: Precision, threads: int | None) -> Session:
         """Load a built engine; `threads` None leaves the choice to the toolchain."""
 
 
-def mac_shares(
-    precision_of: Mapping[str, Precision], macs_of: Mapping[str, int]
-) -> dict[str, float]:
-    """Share of the multiply-accumulates in convolutions by the precision that executes them.
+_KINDS = {
+    CONVOLUTION: "Conv ConvInteger ConvTranspose Convolution GroupConvolution Deconvolution",
+    "resize": "Interpolate Resize Upsample",
+    "concat/split": "Concat Concatenation Gather Slice Split StridedSlice VariadicSplit",
+    "elementwise": "Add Clip Div Eltwise Equal Exp FakeQuantize Greater GreaterOrEqual LeakyRelu "
+    "Less Math Mul PRelu Pow Relu Sigmoid Sqrt Sub Subgraph Where",
+    "reorder/convert": "Cast Convert DequantizeLinear QuantizeLinear Reorder ReorderInput "
+    "ReorderOutput Reshape Squeeze Transpose Unsqueeze",
+    "pooling": "AveragePool GlobalAveragePool MaxPool Pooling",
+    "matrix product": "FullyConnected Gemm MatMul MatMulInteger MatMulIntegerToFloat",
+    "reduction/softmax": "Reduce ReduceMax ReduceMean ReduceMin ReduceSum Softmax",
+}
+_KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names.split()}
+_VARIANTS = ("QLinear", "Nhwc", "Fused")
+"""What ONNX Runtime puts before an operator's name for another type, layout or fusion."""
 
-    Args:
-        precision_of: Convolution to executed precision.
-        macs_of: Convolution to multiply-accumulates per frame; not empty.
 
-    Returns:
-        Every precision to its share, to six digits; shares sum to 1. A convolution that was not
-        found in the engine counts as 'unknown', a key that is only there when it is needed.
-    """
-    total = sum(macs_of.values())
-    counts = {str(precision): 0 for precision in Precision}
-    for name, macs in macs_of.items():
-        key = str(precision_of[name]) if name in precision_of else "unknown"
-        counts[key] = counts.get(key, 0) + macs
-    return {key: round(macs / total, 6) for key, macs in counts.items()}
+def kind_of(operator: str) -> str:
+    """Kind of work that a toolchain's operator does; 'other' where the name is not known here."""
+    for variant in _VARIANTS:
+        operator = operator.removeprefix(variant)
+    return _KIND_OF.get(operator, "other")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from lightawnet_edge.backends.base import Built, Tensors
-from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.backends.base import WARMUP, Built, ReadBack, Tensors, kind_of
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
+from lightawnet_edge.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.specs import Precision
+
+if TYPE_CHECKING:
+    import onnx
 
 ENGINE = "engine.onnx"
 _FAILURES = (
@@ -27,6 +33,14 @@ _FAILURES = (
 """ONNX Runtime's exceptions: they have no base of their own."""
 _WARNINGS_OFF = 3
 """ONNX Runtime's severity for errors only."""
+_TIME_SUFFIX = "_kernel_time"
+_CALL = "model_run"
+"""Names of a profile's events: of a node, and of a whole call."""
+_RENAMED = re.compile(r"^fused |_token_\d+$")
+"""What fusions and layout changes add to a node's name."""
+_BLOCKED_SUFFIX = "_nchwc"
+"""A convolution in ONNX Runtime's own layout is named by the tensor it made, and this."""
+_FUSED_ACTIVATIONS = frozenset({"Clip", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Tanh"})
 
 
 class OnnxRuntimeBackend:
@@ -53,12 +67,45 @@ class OnnxRuntimeBackend:
         }
 
     def build(self, source: Path, folder: Path, precision: Precision) -> Built:
-        """Take the graph as it is; ONNX Runtime optimizes it once, to tell its kernels."""
+        """Take the graph as it is."""
         engine = source
         if source.parent != folder:
             engine = folder / ENGINE
             engine.write_bytes(source.read_bytes())
-        return Built(engine=engine.name, precision_of=self._executed(engine))
+        return Built(engine=engine.name, layers=self.read_back(engine, precision).layers)
+
+    def read_back(
+        self,
+        engine: Path,
+        precision: Precision,
+        threads: int | None = None,
+        frames: Sequence[NDArray[Any]] = (),
+    ) -> ReadBack:
+        """Look at the optimized graph and, with frames, into the profile of a session.
+
+        Raises:
+            BackendUnavailableError: The package onnx, which reads graphs, is not installed.
+        """
+        try:
+            import onnx
+        except ImportError as error:
+            raise BackendUnavailableError(
+                "reading ONNX Runtime's kernels", f"{error}. Install it: pip install onnx"
+            ) from error
+        with tempfile.TemporaryDirectory() as scratch, _errors(self._ort, engine):
+            options = self._options(threads)
+            options.optimized_model_filepath = str(Path(scratch) / "optimized.onnx")
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(scratch) / "profile")
+            session = self._ort.InferenceSession(
+                engine, options, providers=["CPUExecutionProvider"]
+            )
+            for frame in frames:
+                session.run(None, {session.get_inputs()[0].name: frame})
+            events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+            optimized = onnx.load(options.optimized_model_filepath).graph
+            graph = onnx.load(engine).graph
+        return _read_back(graph, optimized, events)
 
     def load(self, engine: Path, precision: Precision, threads: int | None) -> OnnxRuntimeSession:
         """Create a session on the CPU provider."""
@@ -77,24 +124,6 @@ class OnnxRuntimeBackend:
             options.intra_op_num_threads = threads
         return options
 
-    def _executed(self, engine: Path) -> dict[str, Precision]:
-        """Kernels of the optimized graph: QLinearConv runs in INT8, other convolutions in FP32."""
-        import onnx
-
-        with tempfile.TemporaryDirectory() as folder, _errors(self._ort, engine):
-            options = self._options(None)
-            options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
-            # The last level only changes the memory layout, and with it every node's name.
-            options.graph_optimization_level = self._ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-            self._ort.InferenceSession(engine, options, providers=["CPUExecutionProvider"])
-            graph = onnx.load(options.optimized_model_filepath).graph
-        found: dict[str, Precision] = {}
-        for node in graph.node:
-            if "Conv" in node.op_type:
-                integer = node.op_type.startswith("QLinear")
-                found[node.name] = Precision.INT8 if integer else Precision.FP32
-        return found
-
 
 class OnnxRuntimeSession:
     """One ONNX Runtime session."""
@@ -111,6 +140,93 @@ class OnnxRuntimeSession:
     def close(self) -> None:
         """Free the session."""
         self._session = None
+
+
+def _read_back(
+    graph: onnx.GraphProto, optimized: onnx.GraphProto, events: Iterable[Mapping[str, Any]]
+) -> ReadBack:
+    """Join the graph as it was written, the graph as it runs, and a profile of its calls."""
+    requested = _requested(graph)
+    names = _names(graph, optimized)
+    ran = {names[node.name]: node for node in optimized.node if node.name in names}
+    layers = [
+        LayerRecord(
+            name=name,
+            requested=wanted,
+            executed=_executed(ran[name].op_type) if name in ran else None,
+            kernel=_kernel(ran[name]) if name in ran else None,
+        )
+        for name, wanted in requested.items()
+    ]
+    operators, times = _events(events)
+    others = [
+        LayerRecord(name=node, kind=kind_of(operator), kernel=operator)
+        for node, operator in operators.items()
+        if node not in names
+    ]
+    call_s = times.pop(_CALL, None)
+    layer_s = {names.get(node, node): seconds for node, seconds in times.items()}
+    return ReadBack(layers=(*layers, *others), layer_s=layer_s, call_s=call_s)
+
+
+def _events(events: Iterable[Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, float]]:
+    """Operator of each node that ran, and mean seconds of each, and of a call as a whole."""
+    operators: dict[str, str] = {}
+    samples: dict[str, list[float]] = {}
+    for event in events:
+        name = str(event["name"])
+        if name.endswith(_TIME_SUFFIX):
+            name = name.removesuffix(_TIME_SUFFIX)
+            operators[name] = event["args"]["op_name"]
+        elif name != _CALL:
+            continue
+        samples.setdefault(name, []).append(event["dur"] / 1e6)
+    counted = {name: seconds[WARMUP:] for name, seconds in samples.items()}
+    means = {name: sum(seconds) / len(seconds) for name, seconds in counted.items() if seconds}
+    return {name: operators[name] for name in operators if name in means}, means
+
+
+def _requested(graph: onnx.GraphProto) -> dict[str, Precision]:
+    """Each convolution to INT8 where its input and its kernel are dequantized, else to FP32."""
+    maker = {name: node.op_type for node in graph.node for name in node.output}
+    return {
+        node.name: Precision.INT8
+        if all(maker.get(name) == "DequantizeLinear" for name in node.input[:2])
+        else Precision.FP32
+        for node in graph.node
+        if kind_of(node.op_type) == CONVOLUTION
+    }
+
+
+def _names(graph: onnx.GraphProto, optimized: onnx.GraphProto) -> dict[str, str]:
+    """Nodes of the optimized graph that are convolutions, to their names in the graph itself."""
+    named: dict[str, str] = {}
+    made_by: dict[str, str] = {}  # the tensor that a convolution, or its activation, makes
+    for node in graph.node:
+        if kind_of(node.op_type) == CONVOLUTION:
+            named[node.name] = made_by[node.output[0]] = node.name
+        elif node.op_type in _FUSED_ACTIVATIONS and node.input[0] in made_by:
+            made_by[node.output[0]] = made_by[node.input[0]]
+    found = {}
+    for node in optimized.node:
+        if kind_of(node.op_type) == CONVOLUTION:
+            name = named.get(_RENAMED.sub("", node.name)) or made_by.get(
+                node.name.removesuffix(_BLOCKED_SUFFIX)
+            )
+            if name is not None:
+                found[node.name] = name
+    return found
+
+
+def _executed(operator: str) -> Precision:
+    """The CPU provider's integer convolutions have names of their own."""
+    return Precision.INT8 if operator in ("QLinearConv", "ConvInteger") else Precision.FP32
+
+
+def _kernel(node: onnx.NodeProto) -> str:
+    """Operator, and ONNX Runtime's layout where it has one of its own, e.g. 'nchwc.Conv'."""
+    layout = node.domain.removeprefix("com.microsoft").strip(".")
+    return f"{layout}.{node.op_type}" if layout else str(node.op_type)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge.backends.base import Built, Tensors
+from lightawnet_edge.backends.base import WARMUP, Built, ReadBack, Tensors, kind_of
 from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.specs import Precision
 
 ENGINE = "engine.xml"
@@ -32,6 +33,10 @@ _EXECUTED = {
 }
 # The ONNX reader splits Conv with a bias into a convolution of this suffix and an addition.
 _SUFFIX = "/WithoutBiases"
+# Operators through which a quantized tensor stays quantized, and a kernel's stored integers reach
+# the convolution.
+_KEEPERS = frozenset({"MaxPool", "Reshape", "Split", "Squeeze", "Transpose", "VariadicSplit"})
+_UNPACKERS = frozenset({"Convert", "Multiply", "Reshape", "Subtract", "Transpose"})
 
 
 class OpenVinoBackend:
@@ -61,18 +66,49 @@ class OpenVinoBackend:
             model = self._core.read_model(source)
             # Weights stay as they are: compression to FP16 would change an FP32 engine silently.
             self._ov.save_model(model, folder / ENGINE, compress_to_fp16=False)
-            runtime = self._compile(folder / ENGINE, precision, None).get_runtime_model()
-        return Built(engine=ENGINE, precision_of=_executed(runtime))
+        return Built(engine=ENGINE, layers=self.read_back(folder / ENGINE, precision).layers)
+
+    def read_back(
+        self,
+        engine: Path,
+        precision: Precision,
+        threads: int | None = None,
+        frames: Sequence[NDArray[Any]] = (),
+    ) -> ReadBack:
+        """Ask the compiled model, whose layers carry the names of those that went into them."""
+        with _errors(engine):
+            compiled = self._compile(engine, precision, threads, profiled=bool(frames))
+            runtime = {
+                op.get_friendly_name(): _info(op) for op in compiled.get_runtime_model().get_ops()
+            }
+            convolutions = _convolutions(self._core.read_model(engine), precision)
+            layers, names = _records(convolutions, runtime)
+            timed, call_s = _timed(compiled, frames)
+        others = [
+            LayerRecord(
+                name=name,
+                kind=kind_of(runtime[name]["layerType"]),
+                executed=_EXECUTED.get(runtime[name]["runtimePrecision"]),
+                kernel=runtime[name]["primitiveType"],
+            )
+            for name in timed
+            if name not in names
+        ]
+        layer_s = {names.get(name, name): seconds for name, seconds in timed.items()}
+        return ReadBack(layers=(*layers, *others), layer_s=layer_s, call_s=call_s)
 
     def load(self, engine: Path, precision: Precision, threads: int | None) -> OpenVinoSession:
         """Compile an IR file for this CPU, for the latency of one stream."""
         with _errors(engine):
             return OpenVinoSession(self._compile(engine, precision, threads))
 
-    def _compile(self, engine: Path, precision: Precision, threads: int | None) -> Any:
+    def _compile(
+        self, engine: Path, precision: Precision, threads: int | None, *, profiled: bool = False
+    ) -> Any:
         config: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
             "PERFORMANCE_HINT": "LATENCY",
+            "PERF_COUNT": profiled,
         }
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = threads
@@ -99,19 +135,87 @@ class OpenVinoSession:
         self._request = None
 
 
-def _executed(runtime_model: Any) -> dict[str, Precision]:
-    """Executed precision of each convolution, by the names that it had in the device graph."""
-    found: dict[str, Precision] = {}
-    for op in runtime_model.get_ops():
-        info = op.get_rt_info()
-        if "layerType" not in info or "Convolution" not in info["layerType"].astype(str):
-            continue
-        precision = _EXECUTED.get(info["runtimePrecision"].astype(str))
-        if precision is None:
-            continue
-        for name in info["originalLayersNames"].astype(str).split(","):
-            found[name.removesuffix(_SUFFIX)] = precision
-    return found
+def _convolutions(model: Any, precision: Precision) -> dict[str, Precision]:
+    """Each convolution of a model, by its name in the device graph, to what it is asked for."""
+    unquantized = _EXECUTED[_HINTS[precision]]
+    return {
+        op.get_friendly_name().removesuffix(_SUFFIX): Precision.INT8
+        if _is_quantized(op.input_value(0), _KEEPERS)
+        and _is_quantized(op.input_value(1), _UNPACKERS)
+        else unquantized
+        for op in model.get_ordered_ops()
+        if kind_of(op.get_type_name()) == CONVOLUTION
+    }
+
+
+def _is_quantized(value: Any, transparent: frozenset[str]) -> bool:
+    """Whether a tensor comes from a quantizer, or from stored integers."""
+    node = value.get_node()
+    while node.get_type_name() in transparent:
+        node = node.input_value(0).get_node()
+    if node.get_type_name() == "Constant":
+        return node.get_output_element_type(0).get_type_name() in ("i8", "u8")
+    return bool(node.get_type_name() == "FakeQuantize")
+
+
+def _info(op: Any) -> dict[str, str]:
+    """What the CPU plugin says of a layer of a compiled model."""
+    info = op.get_rt_info()
+    keys = ("layerType", "originalLayersNames", "primitiveType", "runtimePrecision")
+    return {key: str(info[key].astype(str)) if key in info else "" for key in keys}
+
+
+def _records(
+    convolutions: Mapping[str, Precision], runtime: Mapping[str, Mapping[str, str]]
+) -> tuple[list[LayerRecord], dict[str, str]]:
+    """A record for each convolution; and the runtime layers that they became, by their name."""
+    ran, names = {}, {}
+    for layer, info in runtime.items():
+        for original in info["originalLayersNames"].split(","):
+            name = original.removesuffix(_SUFFIX)
+            if name in convolutions and kind_of(info["layerType"]) == CONVOLUTION:
+                ran[name], names[layer] = info, name
+    records = []
+    for name, requested in convolutions.items():
+        info = ran.get(name, {})
+        executed = _EXECUTED.get(info.get("runtimePrecision", ""))
+        kernel = info.get("primitiveType")
+        records.append(
+            LayerRecord(name=name, requested=requested, executed=executed, kernel=kernel)
+        )
+    return records, names
+
+
+def _timed(compiled: Any, frames: Sequence[NDArray[Any]]) -> tuple[dict[str, float], float | None]:
+    """Mean seconds of each layer that ran, by its name in the runtime model; and of a call.
+
+    The counters are means over all calls since the model was compiled, in whole microseconds: what
+    the warm-up took is taken out again.
+    """
+    if len(frames) <= WARMUP:
+        return {}, None
+    request = compiled.create_infer_request()
+    latencies = []
+    cold: dict[str, float] = {}
+    for count, frame in enumerate(frames, 1):
+        request.infer([frame], share_inputs=True)
+        latencies.append(request.latency / 1000)
+        if count == WARMUP:
+            cold = _counters(request)
+    calls = len(frames) - WARMUP
+    means = {
+        name: max(0.0, (mean * len(frames) - cold.get(name, 0.0) * WARMUP) / calls)
+        for name, mean in _counters(request).items()
+    }
+    return means, sum(latencies[WARMUP:]) / calls
+
+
+def _counters(request: Any) -> dict[str, float]:
+    return {
+        layer.node_name: layer.real_time.total_seconds()
+        for layer in request.get_profiling_info()
+        if layer.status.name == "EXECUTED"
+    }
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.frames import UInt8, fit, fit_mask, image_files, read_frame, read_mask
 from lightawnet_edge.metrics import SegmentationScore
 from lightawnet_edge.specs import ColorOrder, Size
+from lightawnet_edge.splits import split_stems
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def find_pairs(folder: Path, split: Path | None, limit: int | None) -> list[Pair
 
     Args:
         folder: Holds `images` and `masks`.
-        split: Text file with one stem a line, as `read_split` reads it; None takes all.
+        split: Text file with one stem a line, as `splits.read_split` reads it; None takes all.
         limit: Take this many, evenly spaced: sorted names often go by clinic or clip.
 
     Raises:
@@ -60,7 +61,7 @@ def find_pairs(folder: Path, split: Path | None, limit: int | None) -> list[Pair
                 "whose files have equal names, with --data DIR."
             )
     images, masks = image_files(folder / "images"), image_files(folder / "masks")
-    names = list(images) if split is None else _split_names(split, images)
+    names = list(images) if split is None else split_stems(split, images)
     if not names:
         raise SpecError(
             f"No image in '{folder / 'images'}'. Give a folder of frames with --data DIR."
@@ -110,30 +111,3 @@ def frame_scores(
         )
         for frame, score in scores.items()
     )
-
-
-def read_split(split: Path) -> list[str]:
-    """Names of a split file, one a line, each once; blank lines and # comments are skipped.
-
-    Raises:
-        ArtifactError: The file is missing, is no text, or names nothing.
-    """
-    if not split.is_file():
-        raise ArtifactError(f"No split file '{split}'.")
-    try:
-        lines = [line.strip() for line in split.read_text(encoding="utf-8-sig").splitlines()]
-    except UnicodeDecodeError as error:
-        raise ArtifactError(f"Split file '{split}' is no text: expected a name a line.") from error
-    names = [line for line in lines if line and not line.startswith("#")]
-    if not names:
-        raise ArtifactError(f"Split file '{split}' names no frame: expected a name a line.")
-    return list(dict.fromkeys(names))
-
-
-def _split_names(split: Path, images: Mapping[str, Path]) -> list[str]:
-    """Stems of a split file; a name in it may carry a suffix."""
-    names = [name if name in images else Path(name).stem for name in read_split(split)]
-    for name in names:
-        if name not in images:
-            raise ArtifactError(f"Split '{split}' names '{name}', but there is no such image.")
-    return list(dict.fromkeys(names))

@@ -5,7 +5,6 @@ Stored are the scores of each frame; every mean and interval is computed from th
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -236,33 +235,6 @@ def summarize_frames(frames: Sequence[FrameResult]) -> Summary:
         hd95_share=mean("hd95_share", defined) if defined else None,
         hd95_undefined=len(frames) - len(defined),
     )
-
-
-def read_groups(path: Path) -> dict[str, str]:
-    """Read a CSV file with the header `stem,group` (other columns are ignored): stem to group.
-
-    Raises:
-        ArtifactError: The file is missing, has another header, or contradicts itself.
-    """
-    if not path.is_file():
-        raise ArtifactError(f"No file of groups '{path}'.")
-    try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ArtifactError(f"'{path}' is no CSV file: {error}.") from error
-    found: dict[str, str] = {}
-    for number, row in enumerate(rows, start=2):
-        stem, group = row.get("stem"), row.get("group")
-        if not stem or not group:
-            raise ArtifactError(
-                f"'{path}', line {number}: expected a stem and a group under the header "
-                "'stem,group'."
-            )
-        if found.setdefault(stem, group) != group:
-            raise ArtifactError(
-                f"'{path}', line {number}: '{stem}' is in '{found[stem]}' and in '{group}'."
-            )
-    return found
 
 
 def read_evaluation(path: Path) -> Evaluation:

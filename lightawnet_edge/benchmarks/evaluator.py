@@ -26,13 +26,13 @@ from lightawnet_edge.benchmarks.evaluation import (
     WORST_JPEG,
     Evaluation,
     FrameResult,
-    read_groups,
 )
 from lightawnet_edge.bundle import Contract, replace_file, sha256_of
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.frames import UInt8, opencv
 from lightawnet_edge.metrics import hd95, score_mask
 from lightawnet_edge.specs import ColorOrder, Size, check_network_size
+from lightawnet_edge.splits import read_groups
 
 if TYPE_CHECKING:
     from lightawnet_edge.model.checkpoint import CheckpointMeta

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lightawnet_edge.benchmarks.accuracy import read_split
 from lightawnet_edge.benchmarks.evaluation import Evaluation
 from lightawnet_edge.benchmarks.training_record import TrainingRecord
 from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.splits import read_split
 
 Twins = tuple[tuple[str, str], ...]
 """Near-duplicates: an evaluated stem, and the training stem that it resembles."""

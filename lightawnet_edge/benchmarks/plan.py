@@ -10,6 +10,7 @@ from typing import Any
 from lightawnet_edge.benchmarks.records import PYTORCH
 from lightawnet_edge.bundle import MANIFEST, Bundle, Contract
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.likeness import PRINTS
 from lightawnet_edge.specs import Precision, Routing
 
 BASELINE = "pytorch-eager"
@@ -44,6 +45,8 @@ class BenchSpec:
     """Time of one frame, for orientation: 33.3 ms at 30 frames per second."""
     timeout_s: float = 300.0
     """An engine that gives no answer for this long has failed."""
+    allow_overlap: bool = False
+    """Whether to score bundles on frames that they were calibrated on."""
 
     def __post_init__(self) -> None:
         for name in ("calls", "seconds", "rounds", "deadline_s", "timeout_s"):
@@ -104,15 +107,19 @@ def make_plans(bundles: Sequence[Bundle], spec: BenchSpec) -> list[Plan]:
         twin: BASELINE if len(firsts) == 1 else f"{BASELINE}-{number}"
         for number, twin in enumerate(firsts, 1)
     }
-    given = [bundle.manifest.name for bundle in bundles]
     return [_baseline_plan(name, firsts[twin], spec.checkpoint) for twin, name in names.items()] + [
-        _bundle_plan(
-            bundle,
-            str(bundle.path) if given.count(bundle.manifest.name) > 1 else bundle.manifest.name,
-            names.get(_twin(bundle)),
-        )
-        for bundle in bundles
+        _bundle_plan(bundle, name, names.get(_twin(bundle)))
+        for name, bundle in by_name(bundles).items()
     ]
+
+
+def by_name(bundles: Sequence[Bundle]) -> dict[str, Bundle]:
+    """Bundles under the names that a report calls them by: where two share one, their paths."""
+    given = [bundle.manifest.name for bundle in bundles]
+    return {
+        str(bundle.path) if given.count(bundle.manifest.name) > 1 else bundle.manifest.name: bundle
+        for bundle in bundles
+    }
 
 
 def _twin(bundle: Bundle) -> tuple[str, Contract]:
@@ -141,7 +148,7 @@ def _baseline_plan(name: str, bundle: Bundle, checkpoint: Path | None) -> Plan:
 
 def _bundle_plan(bundle: Bundle, name: str, baseline: str | None) -> Plan:
     manifest = bundle.manifest
-    unused = {manifest.device_graph} - {manifest.engine}
+    unused = {manifest.device_graph, PRINTS} - {manifest.engine}
     needed = (bundle.path / file for file in manifest.files if file not in unused)
     return Plan(
         name=name,

@@ -7,8 +7,8 @@ intervals and doubts are computed from these wherever they are asked for, and wr
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from lightawnet_edge.benchmarks.stats import (
     summarize,
 )
 from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.layers import LayerRecord
 from lightawnet_edge.machine import Machine, MachineState
 
 SCHEMA = 1  # 1: first version. Say here what every later number changed.
@@ -94,6 +95,9 @@ class Record:
     """The record that `dice_drop` compares with."""
     timing: Timing
     scores: tuple[FrameScore, ...]
+    layers: tuple[LayerRecord, ...] = ()
+    """Every convolution as this machine executes it; empty for the baseline, and for bundles that
+    hold no table of their layers."""
 
     @property
     def is_baseline(self) -> bool:
@@ -165,15 +169,18 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """`summary` with what it was computed from."""
         scores = [asdict(score) for score in self.scores]
-        return {**self.summary(), "timing": asdict(self.timing), "scores": scores}
+        layers = [layer.to_json() for layer in self.layers]
+        own = {"timing": asdict(self.timing), "scores": scores, "layers": layers}
+        return {**self.summary(), **own}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Record:
         """Inverse of `to_json`; the computed values are computed again."""
         timing = Timing.from_json(data["timing"])
         scores = tuple(FrameScore(**score) for score in data["scores"])
-        own = {field.name: data[field.name] for field in fields(cls)}
-        return cls(**{**own, "timing": timing, "scores": scores})
+        layers = tuple(LayerRecord.from_json(layer) for layer in data.get("layers", ()))
+        own = {field.name: data[field.name] for field in fields(cls) if field.name in data}
+        return cls(**{**own, "timing": timing, "scores": scores, "layers": layers})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +229,9 @@ class BenchResult:
     skipped: Mapping[str, str]
     """Frame that could not be used to the reason."""
     pictures: tuple[Picture, ...]
+    overlap: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    """Bundle to those of the frames that its calibration set shows, too; None where it does not say
+    on which frames it was calibrated."""
 
     def baseline_of(self, record: Record) -> Record | None:
         """The record that `record` is compared with."""
@@ -237,6 +247,7 @@ class BenchResult:
     def doubts(self) -> list[str]:
         """Reasons not to trust any of the numbers; those of one engine stand in its record."""
         found = [f"frame '{frame}' was skipped: {reason}" for frame, reason in self.skipped.items()]
+        found += [_overlap_doubt(bundle, frames) for bundle, frames in self.overlap.items()]
         if (cpus := self.others) > MAX_OTHERS:
             found.append(f"other programs kept {cpus:.1f} CPUs busy while engines were timed")
         frames = min((len(record.scores) for record in self.records), default=0)
@@ -265,6 +276,7 @@ class BenchResult:
             "records": [record.to_json() for record in self.records],
             "failures": [asdict(failure) for failure in self.failures],
             "skipped": dict(self.skipped),
+            "overlap": dict(self.overlap),
             "pictures": [asdict(picture) for picture in self.pictures],
         }
 
@@ -282,6 +294,10 @@ class BenchResult:
             failures=tuple(Failure(**failure) for failure in data["failures"]),
             skipped=data["skipped"],
             pictures=tuple(Picture.from_json(picture) for picture in data["pictures"]),
+            overlap={
+                bundle: frames and tuple(frames)
+                for bundle, frames in data.get("overlap", {}).items()
+            },
         )
 
 
@@ -309,6 +325,18 @@ def read_result(path: Path) -> BenchResult:
         raise ArtifactError(
             f"Report '{path}' cannot be understood: {error!r}. Run 'bench' again."
         ) from error
+
+
+def _overlap_doubt(bundle: str, frames: Sequence[str] | None) -> str:
+    if frames is None:
+        return (
+            f"{bundle} does not say on which frames it was calibrated: whether they are among "
+            "these is not known. Export it again, with --force"
+        )
+    return (
+        f"{bundle} was calibrated on {len(frames)} of these frames, and that was allowed: its Dice "
+        f"is optimistic. The first is '{frames[0]}'"
+    )
 
 
 def _contours(lines: Any) -> Contours:

@@ -11,7 +11,8 @@ from typing import Any
 
 from lightawnet_edge import __version__
 from lightawnet_edge.benchmarks.accuracy import find_pairs
-from lightawnet_edge.benchmarks.plan import BenchSpec, find_bundles, make_plans
+from lightawnet_edge.benchmarks.overlap import find_overlap, refuse_overlap
+from lightawnet_edge.benchmarks.plan import BenchSpec, by_name, find_bundles, make_plans
 from lightawnet_edge.benchmarks.process import COMMAND
 from lightawnet_edge.benchmarks.records import BenchResult, Failure
 from lightawnet_edge.benchmarks.session import Observer, Session, Step
@@ -42,7 +43,8 @@ def bench(
 
     Raises:
         ArtifactError: A bundle, the data or a checkpoint is missing, broken or changed.
-        SpecError: There is no bundle or no frame, or the checkpoint is not that of a bundle.
+        SpecError: There is no bundle or no frame, the checkpoint is not that of a bundle, or a
+            frame stands in the calibration set of one.
         EdgeError: No bundle could be measured; the reason of the first.
     """
     opened = [Bundle.open(path) for path in dict.fromkeys(bundles)]
@@ -50,6 +52,9 @@ def bench(
         bundle.verify()
     plans = make_plans(opened, spec)
     pairs = find_pairs(spec.data or EVALUATION, spec.split, spec.limit)
+    overlap = find_overlap(by_name(opened), pairs)
+    if not spec.allow_overlap:
+        refuse_overlap(overlap)
     with ExitStack() as stack:
         session = Session(spec, pairs, observer or (lambda _: None), stack)
         session.start(plans, command)
@@ -57,6 +62,7 @@ def bench(
         session.time()
         after = read_state()
         session.score()
+        session.read_back()
         records = session.records()
         pictures = session.pictures(records)
     return BenchResult(
@@ -72,6 +78,10 @@ def bench(
             for name, error in session.errors.items()
         ),
         skipped=session.skipped,
+        overlap={
+            name: None if matches is None else tuple(match.stem for match in matches)
+            for name, matches in overlap.items()
+        },
         pictures=pictures,
     )
 

@@ -21,6 +21,7 @@ from lightawnet_edge.benchmarks.process import WorkerProcess
 from lightawnet_edge.benchmarks.records import Picture, Record, Timing
 from lightawnet_edge.errors import ArtifactError, EdgeError, SpecError
 from lightawnet_edge.frames import UInt8, fit
+from lightawnet_edge.layers import LayerRecord, mac_shares
 from lightawnet_edge.machine import busy_seconds, physical_cores
 from lightawnet_edge.metrics import SegmentationScore, score_mask
 from lightawnet_edge.specs import ColorOrder, Size
@@ -62,6 +63,7 @@ class _Engine:
     others: list[float] = field(default_factory=list)
     peak_memory_bytes: int | None = None
     scores: dict[str, SegmentationScore] = field(default_factory=dict)
+    layers: tuple[LayerRecord, ...] = ()
 
 
 class Session:
@@ -124,6 +126,12 @@ class Session:
                     engine.scores[pair.name] = score_mask(mask, truth)
             except ArtifactError as error:
                 self.skipped[pair.name] = str(error)
+
+    def read_back(self) -> None:
+        """Ask every engine what it executes on this machine, now that all is measured."""
+        for engine in self._steps("read back", list(self._engines)):
+            if (answer := self._ask(engine, "layers")) is not None:
+                engine.layers = tuple(LayerRecord.from_json(layer) for layer in answer["layers"])
 
     def records(self) -> tuple[Record, ...]:
         """What the engines that are left have given.
@@ -257,7 +265,7 @@ def _record(engine: _Engine, baseline: dict[str, SegmentationScore] | None) -> R
         frame=str(plan.contract.frame),
         network=str(plan.contract.network),
         engine_bytes=plan.engine_bytes,
-        executed=plan.executed,
+        executed=mac_shares(engine.layers) if engine.layers else plan.executed,
         baseline=None if baseline is None else plan.baseline,
         timing=Timing(
             load_s=engine.load_s,
@@ -267,4 +275,5 @@ def _record(engine: _Engine, baseline: dict[str, SegmentationScore] | None) -> R
             peak_memory_bytes=engine.peak_memory_bytes,
         ),
         scores=frame_scores(engine.scores, baseline),
+        layers=engine.layers,
     )

@@ -19,8 +19,9 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge.bundle import Contract, sha256_of
+from lightawnet_edge.bundle import Bundle, Contract, sha256_of
 from lightawnet_edge.errors import BackendUnavailableError, EdgeError, SpecError
+from lightawnet_edge.layers import LayerRecord
 
 Frame = NDArray[np.uint8]
 Call = Callable[[Frame], Frame]
@@ -33,6 +34,7 @@ class Worker:
     def __init__(self, clock: Clock = time.perf_counter) -> None:
         self._clock = clock
         self._call: Call = _no_engine
+        self._engine: tuple[Mapping[str, Any], int] = ({}, 1)
         self._frames: Iterator[Frame] = iter(())
 
     def load(self, engine: Mapping[str, Any], threads: int, frames: str) -> dict[str, Any]:
@@ -48,6 +50,7 @@ class Worker:
         """
         loaded = [np.ascontiguousarray(frame) for frame in np.load(frames)]
         self._frames = itertools.cycle(loaded)
+        self._engine = engine, threads
         start = self._clock()
         self._call = self.open(engine, threads)
         ready = self._clock()
@@ -73,6 +76,10 @@ class Worker:
     def memory(self) -> dict[str, Any]:
         """Peak resident memory of this process until now."""
         return {"peak_bytes": peak_memory_bytes()}
+
+    def layers(self) -> dict[str, Any]:
+        """Read back the convolutions as they run here; compiles the engine once more, so last."""
+        return {"layers": [layer.to_json() for layer in _layers(*self._engine)]}
 
     def segment(self, frame: str, mask: str) -> dict[str, Any]:
         """Read a frame from a `.npy` file and write its mask to another."""
@@ -173,6 +180,14 @@ def _open(engine: Mapping[str, Any], threads: int) -> Call:
     return Segmenter.load(engine["bundle"], threads=threads)
 
 
+def _layers(engine: Mapping[str, Any], threads: int) -> tuple[LayerRecord, ...]:
+    if "bundle" not in engine:
+        return ()
+    from lightawnet_edge.benchmarks.inspection import read_layers
+
+    return read_layers(Bundle.open(engine["bundle"]), threads)
+
+
 def _no_engine(_: Frame) -> Frame:
     raise SpecError("No engine is loaded. Ask for 'load' first.")
 
@@ -180,7 +195,8 @@ def _no_engine(_: Frame) -> Frame:
 def serve(requests: Iterable[str], answers: TextIO, worker: Worker) -> None:
     """Answer requests until there are no more; the package's own errors are answers, too."""
     verbs: dict[str, Callable[..., dict[str, Any]]] = {
-        verb.__name__: verb for verb in (worker.load, worker.round, worker.memory, worker.segment)
+        verb.__name__: verb
+        for verb in (worker.load, worker.round, worker.memory, worker.segment, worker.layers)
     }
     for line in requests:
         request = json.loads(line)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightawnet_edge.bundle import Source, digest_of, sha256_of
+from lightawnet_edge.calibration.record import RECORD, SetRecord, read_record
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.frames import UInt8, fit, image_files, read_frame
+from lightawnet_edge.likeness import FramePrint, print_frame
 from lightawnet_edge.samples import CALIBRATION
 from lightawnet_edge.specs import ColorOrder, Size
 
@@ -17,35 +19,57 @@ PACKAGED = "packaged samples"
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSet:
-    """Image files of a folder, in the order of their names; read one at a time."""
+    """Image files of a folder in the order of their names, or of their choice; read one by one."""
 
     source: Source
     files: tuple[Path, ...]
+    record: SetRecord | None = None
+    """Where the folder is a designed set: what it says of itself."""
 
     @classmethod
     def open(cls, folder: Path | None) -> CalibrationSet:
         """List a folder of images, or one with a folder `images`; None takes the packaged samples.
 
-        The digest depends on the bytes of the images alone, not on their names or their order.
+        A set that `calibrate` designed is checked against its record. The digest depends on the
+        bytes of the images alone, not on their names or their order.
 
         Raises:
-            ArtifactError: There is no such folder.
+            ArtifactError: There is no such folder, or a designed set has changed.
             SpecError: The folder holds no image. Random data is never used instead.
         """
         root = CALIBRATION if folder is None else folder
-        images = root / "images" if (root / "images").is_dir() else root
-        files = tuple(image_files(images).values())
+        record = read_record(root) if (root / RECORD).is_file() else None
+        if record is None:
+            files = tuple(frame_files(root).values())
+        else:
+            files = tuple(root / frame.image for frame in record.frames)
         if not files:
             raise SpecError(
-                f"No image in '{images}', and scales are never calibrated on random data. Give a "
+                f"No image in '{root}', and scales are never calibrated on random data. Give a "
                 "folder of real frames with --calibration DIR, or leave it out to use the packaged "
                 "samples."
             )
         digest = digest_of({"files": sorted(sha256_of(file) for file in files)})
         name = PACKAGED if folder is None else root.resolve().name
-        return cls(Source(name=name, sha256=digest, frames=len(files)), files)
+        return cls(Source(name=name, sha256=digest, frames=len(files)), files, record)
+
+    def prints(self) -> tuple[FramePrint, ...]:
+        """What the frames are recognized by; those of a designed set stand in its record."""
+        if self.record is not None:
+            return self.record.prints
+        return tuple(print_frame(file.stem, read_frame(file)) for file in self.files)
 
     def frames(self, size: Size, color: ColorOrder) -> Iterator[UInt8]:
         """Yield each image as a camera of this size and color order would give it."""
         for file in self.files:
             yield fit(read_frame(file, color), size)
+
+
+def frame_files(folder: Path) -> dict[str, Path]:
+    """Images of a folder, or of its folder `images` where there is one, by stem.
+
+    Raises:
+        ArtifactError: There is no such folder, or two images share a stem.
+    """
+    images = folder / "images"
+    return image_files(images if images.is_dir() else folder)

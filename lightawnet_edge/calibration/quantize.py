@@ -41,12 +41,19 @@ def quantize(device_graph: Path, folder: Path, target: Target, frames: Frames) -
         ArtifactError: The quantizer refuses the graph.
     """
     quantizers = {Target.OPENVINO: _with_nncf, Target.ONNX: _with_onnxruntime}
+    with tool_errors(target, device_graph):
+        return quantizers[target](device_graph, folder, frames)
+
+
+@contextlib.contextmanager
+def tool_errors(target: Target, device_graph: Path) -> Iterator[None]:
+    """Keep a quantizer quiet, and turn what comes up from its depths into one sentence."""
     try:
         with _quiet():
-            return quantizers[target](device_graph, folder, frames)
+            yield
     except EdgeError:
         raise
-    except Exception as error:  # both tools raise whatever their depths raise
+    except Exception as error:  # the tools raise whatever their depths raise
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise ArtifactError(f"{target}: cannot quantize '{device_graph}': {reason}") from error
 
@@ -88,7 +95,7 @@ def _with_onnxruntime(device_graph: Path, folder: Path, frames: Frames) -> Path:
         quantize_static(
             aside,
             file,
-            _reader(frames),
+            frame_reader(frames),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             # Signed activations keep a third of the convolutions in float: no kernel takes them.
@@ -111,7 +118,7 @@ class _Again:
         return iter(self._frames())
 
 
-def _reader(frames: Frames) -> Any:
+def frame_reader(frames: Frames) -> Any:
     """The frames as ONNX Runtime's calibration data reader, whose class is theirs to import."""
     from onnxruntime.quantization import CalibrationDataReader
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lightawnet_edge import __version__
-from lightawnet_edge.cli import bench, device, evaluate, export, train
+from lightawnet_edge.cli import bench, calibrate, device, evaluate, export, inspect, train
 from lightawnet_edge.cli.terminal import complain
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError
 
@@ -28,7 +28,9 @@ app.command()(train.train)
 app.command("import-checkpoint")(train.import_checkpoint)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.card)
+app.command()(calibrate.calibrate)
 app.command()(export.export)
+app.command()(inspect.inspect)
 app.command()(bench.bench)
 app.command()(device.run)
 

@@ -44,12 +44,25 @@ def bench(
     threads: Annotated[
         int, typer.Option(help="CPU threads of every engine; 0: physical cores.")
     ] = 0,
+    min_int8_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Fail when less of an INT8 bundle's convolution MACs runs in INT8 here. "
+            "Default: 0.90 with static routing; 0 takes any."
+        ),
+    ] = None,
+    allow_overlap: Annotated[
+        bool,
+        typer.Option("--allow-overlap", help="Score bundles on frames they were calibrated on."),
+    ] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of reports.")] = Path("reports"),
     as_json: JsonFlag = False,
 ) -> None:
     """Measure latency and accuracy of bundles side by side; write a report."""
     from lightawnet_edge.benchmarks.runner import BenchSpec, find_bundles
+    from lightawnet_edge.layers import check_share
 
+    check_share(min_int8_share)
     spec = BenchSpec(
         data=data,
         split=split,
@@ -60,8 +73,10 @@ def bench(
         rounds=rounds,
         limit=limit or None,
         threads=threads or None,
+        allow_overlap=allow_overlap,
     )
-    _bench(bundles or find_bundles(Path("engines")), spec, out, as_json)
+    found = bundles or find_bundles(Path("engines"))
+    _bench(found, spec, out, as_json, min_int8_share)
 
 
 def demo(
@@ -94,9 +109,16 @@ def demo(
     _bench(made, BenchSpec(checkpoint=checkpoint, calls=calls, limit=limit or None), out, as_json)
 
 
-def _bench(bundles: list[Path], spec: BenchSpec, out: Path, as_json: bool) -> None:
+def _bench(
+    bundles: list[Path],
+    spec: BenchSpec,
+    out: Path,
+    as_json: bool,
+    min_int8_share: float | None = None,
+) -> None:
     from rich.progress import Progress
 
+    from lightawnet_edge.benchmarks.gate import check_int8
     from lightawnet_edge.benchmarks.report import console, folder_name, write_report
     from lightawnet_edge.benchmarks.runner import Step
     from lightawnet_edge.benchmarks.runner import bench as measure
@@ -121,3 +143,4 @@ def _bench(bundles: list[Path], spec: BenchSpec, out: Path, as_json: bool) -> No
         warn(f"{failure.bundle}: {failure.reason}")
     if result.failures:
         raise typer.Exit(result.failures[0].exit_code)
+    check_int8(result.records, min_int8_share)

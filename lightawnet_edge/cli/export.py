@@ -57,6 +57,13 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Build again, and replace a bundle of this name.")
     ] = False,
+    min_int8_share: Annotated[
+        float | None,
+        typer.Option(
+            help="With --int8: fail when less of the convolution MACs runs in INT8. "
+            "Default: 0.90 with static routing; 0 takes any."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Build an engine from a checkpoint: a bundle with engine, device graph and manifest."""
@@ -76,6 +83,7 @@ def export(
         out=out,
         name=name or None,
         force=force,
+        min_int8_share=min_int8_share,
     )
     result = pipeline.export(spec, narrate=narrate)
     if as_json:

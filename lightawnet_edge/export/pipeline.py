@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from lightawnet_edge import __version__, backends
-from lightawnet_edge.backends.base import Backend, Built, mac_shares
+from lightawnet_edge.backends.base import Backend, Built
 from lightawnet_edge.bundle import (
     MANIFEST,
     Bundle,
@@ -32,6 +32,8 @@ from lightawnet_edge.calibration.quantize import quantize
 from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
 from lightawnet_edge.export.device_graph import OUTPUTS, DeviceModel, conv_macs, to_onnx
 from lightawnet_edge.export.lowering import lower
+from lightawnet_edge.layers import LayerRecord, check_share, int8_shortfall, mac_shares
+from lightawnet_edge.likeness import PRINTS, write_prints
 from lightawnet_edge.machine import machine_summary
 from lightawnet_edge.model.checkpoint import (
     DEFAULT_WEIGHTS,
@@ -92,10 +94,14 @@ class ExportSpec:
     """Build again where an equal bundle stands, replace where another one does."""
     replace: bool = False
     """Replace a bundle that was made from other inputs, but keep an equal one."""
+    min_int8_share: float | None = None
+    """Least share of the convolution MACs that an INT8 engine runs in INT8; None: 0.90 with static
+    routing. 0 takes any."""
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
             raise SpecError(f"threshold={self.threshold} must lie between 0 and 1, both excluded.")
+        check_share(self.min_int8_share)
         if self.network is not None:
             check_network_size(self.network)
         if self.routing is Routing.AUTO:
@@ -150,7 +156,8 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
         SpecError: The request contradicts itself, the checkpoint, or a bundle of the same name.
         ArtifactError: The checkpoint or a calibration frame cannot be read.
         BackendUnavailableError: The target cannot execute the precision here.
-        CheckFailedError: The engine was built, but disagrees with the FP32 network.
+        CheckFailedError: The engine was built, but disagrees with the FP32 network, or too little
+            of it runs in INT8; the second also of a bundle that stands there already.
     """
     backend = backends.get_for(spec.target, spec.precision)
     checkpoint = resolve(spec.weights)
@@ -177,6 +184,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
     unusual = routing if meta.experts > 1 and routing is not spec.usual_routing else None
     path = spec.out / (spec.name or _default_name(spec, checkpoint, contract, unusual))
     if (standing := _standing(path, inputs, spec)) is not None:
+        _check_int8(standing.manifest, spec, f"The bundle '{path}' stands there")
         return ExportResult(standing, built=False)
 
     network = load_checkpoint(checkpoint)
@@ -184,8 +192,11 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
     with staged_folder(path) as folder:
         graph = stages.device_graph(folder)
         built = stages.engine(folder)
+        layers = _layers(built, graph)
         narrate("comparing the engine with the FP32 network")
         agreement = stages.agreement(folder / built.engine)
+        if is_calibrated:
+            write_prints(folder / PRINTS, calibration.prints())
         files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
         manifest = Manifest(
             name=path.name,
@@ -198,12 +209,14 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
             files=files,
             checkpoint=source,
             calibration=calibrated,
-            executed=mac_shares(built.precision_of, conv_macs(graph)),
+            executed=mac_shares(layers),
             agreement=agreement,
             inputs_sha256=inputs,
             tools=tools,
             machine=machine_summary(),
+            layers=layers,
         )
+        _check_int8(manifest, spec, "No bundle was written")
         write_manifest(folder, manifest)
     return ExportResult(Bundle(path, manifest), built=True)
 
@@ -367,6 +380,30 @@ def _equal(path: Path, inputs_sha256: str) -> Bundle:
         raise SpecError("It was made from other inputs.")
     bundle.verify()
     return bundle
+
+
+def _layers(built: Built, graph: onnx.ModelProto) -> tuple[LayerRecord, ...]:
+    """The device graph's convolutions, in its order, as the engine executes them."""
+    found = {layer.name: layer for layer in built.layers}
+    return tuple(
+        replace(found.get(name, LayerRecord(name=name)), macs=macs)
+        for name, macs in conv_macs(graph).items()
+    )
+
+
+def _check_int8(manifest: Manifest, spec: ExportSpec, outcome: str) -> None:
+    shortfall = int8_shortfall(
+        manifest.precision,
+        manifest.routing,
+        manifest.executed,
+        manifest.layers,
+        spec.min_int8_share,
+    )
+    if shortfall is not None:
+        raise CheckFailedError(
+            f"{manifest.name}: {shortfall} {outcome}; --min-int8-share 0 takes it as it is, for "
+            "'lightawnet-edge inspect' to look at."
+        )
 
 
 def _tools() -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from lightawnet_edge import backends
-from lightawnet_edge.backends.base import mac_shares
+from lightawnet_edge.backends.base import WARMUP, kind_of
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.specs import Precision, Target
 
@@ -103,9 +103,107 @@ def test_a_target_without_a_builder_says_what_there_is() -> None:
         backends.get(Target.TENSORRT)
 
 
-def test_mac_shares_sum_to_one_and_name_what_was_not_found() -> None:
-    shares = mac_shares(
-        {"a": Precision.INT8, "b": Precision.FP32, "gone": Precision.BF16}, {"a": 6, "b": 1, "c": 3}
+@pytest.fixture
+def half_quantized(tmp_path: Path) -> dict[Target, Path]:
+    """Frame (1, 8, 16, 16), a quantized 3x3 convolution 'first', a float 1x1 'second'."""
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-127, 127, (8, 8, 3, 3), dtype=np.int8)
+    pointwise = rng.normal(size=(8, 8, 1, 1)).astype(np.float32)
+    return {
+        Target.ONNX: _half_quantized_onnx(weight, pointwise, tmp_path / "half.onnx"),
+        Target.OPENVINO: _half_quantized_ir(weight, pointwise, tmp_path / "half.xml"),
+    }
+
+
+def _half_quantized_onnx(weight: np.ndarray, pointwise: np.ndarray, path: Path) -> Path:
+    node = helper.make_node
+    graph = helper.make_graph(
+        [
+            node("Cast", ["frame"], ["x"], to=TensorProto.FLOAT),
+            node("QuantizeLinear", ["x", "scale", "zero"], ["xq"]),
+            node("DequantizeLinear", ["xq", "scale", "zero"], ["xd"]),
+            node("DequantizeLinear", ["weight", "step"], ["wd"], axis=0),
+            node("Conv", ["xd", "wd"], ["a"], name="first", kernel_shape=[3, 3], pads=[1] * 4),
+            node("QuantizeLinear", ["a", "scale", "zero"], ["aq"]),
+            node("DequantizeLinear", ["aq", "scale", "zero"], ["ad"]),
+            node("Conv", ["ad", "pointwise"], ["b"], name="second", kernel_shape=[1, 1]),
+            node("Relu", ["b"], ["y"]),
+        ],
+        "half",
+        [helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, 8, 16, 16])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, 16, 16])],
+        [
+            helper.make_tensor("scale", TensorProto.FLOAT, [], [1.0]),
+            helper.make_tensor("zero", TensorProto.UINT8, [], [0]),
+            helper.make_tensor("step", TensorProto.FLOAT, [8], [0.01] * 8),
+            onnx.numpy_helper.from_array(weight, "weight"),
+            onnx.numpy_helper.from_array(pointwise, "pointwise"),
+        ],
     )
-    assert shares == {"fp32": 0.1, "fp16": 0.0, "bf16": 0.0, "int8": 0.6, "unknown": 0.3}
-    assert "unknown" not in mac_shares({"a": Precision.INT8}, {"a": 6})
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path)
+    return path
+
+
+def _half_quantized_ir(weight: np.ndarray, pointwise: np.ndarray, path: Path) -> Path:
+    import openvino
+    from openvino import opset13 as ops
+
+    frame = ops.parameter([1, 8, 16, 16], np.uint8, name="frame")
+    one, zero = [1, 1], [0, 0]
+    quantized = ops.fake_quantize(ops.convert(frame, "f32"), 0.0, 255.0, 0.0, 255.0, 256)
+    kernel = ops.multiply(ops.convert(ops.constant(weight), "f32"), np.float32(0.01))
+    first = ops.convolution(quantized, kernel, one, one, one, one, name="first")
+    second = ops.convolution(first, ops.constant(pointwise), one, zero, zero, one, name="second")
+    result = ops.result(ops.relu(second))
+    result.get_output_tensor(0).set_names({"y"})
+    openvino.save_model(openvino.Model([result], [frame]), path, compress_to_fp16=False)
+    return path
+
+
+@EACH
+def test_an_engine_tells_what_it_was_asked_for_and_what_it_executes(
+    target: Target, half_quantized: dict[Target, Path], tmp_path: Path
+) -> None:
+    backend = backends.get(target)
+    folder = tmp_path / "engine"
+    folder.mkdir()
+    first, second = backend.build(half_quantized[target], folder, Precision.INT8).layers
+    assert (first.name, first.requested, first.executed) == (
+        "first",
+        Precision.INT8,
+        Precision.INT8,
+    )
+    assert (second.name, second.requested) == ("second", Precision.FP32)
+    assert second.executed is Precision.FP32
+    assert first.kernel != second.kernel
+    assert first.kernel
+    exact = backend.read_back(half_quantized[target], Precision.FP32).layers[1]
+    assert exact.requested is exact.executed is Precision.FP32
+
+
+@EACH
+def test_every_layer_that_ran_is_timed_after_a_warm_up(
+    target: Target, half_quantized: dict[Target, Path]
+) -> None:
+    frames = [np.full((1, 8, 16, 16), value, np.uint8) for value in range(WARMUP + 5)]
+    found = backends.get(target).read_back(half_quantized[target], Precision.INT8, 1, frames)
+    assert found.call_s is not None
+    assert {"first", "second"} <= set(found.layer_s) == {layer.name for layer in found.layers}
+    # Whole microseconds: each layer's mean may be off by two.
+    slack_s = 2e-6 * len(found.layers)
+    assert 0 < sum(found.layer_s.values()) <= found.call_s + slack_s
+    cold = backends.get(target).read_back(
+        half_quantized[target], Precision.INT8, 1, frames[:WARMUP]
+    )
+    assert cold.call_s is None
+    assert not cold.layer_s
+    assert [layer.name for layer in cold.layers] == ["first", "second"]
+
+
+def test_operators_have_a_kind_whatever_their_variant() -> None:
+    assert kind_of("QLinearConv") == kind_of("FusedConv") == kind_of("Convolution") == "convolution"
+    assert kind_of("Convert") == "reorder/convert"
+    assert kind_of("NhwcMaxPool") == "pooling"
+    assert kind_of("QLinearLeakyRelu") == "elementwise"
+    assert kind_of("Attention") == "other"

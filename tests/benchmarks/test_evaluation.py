@@ -14,7 +14,6 @@ from lightawnet_edge.benchmarks.evaluation import (
     Evaluation,
     FrameResult,
     read_evaluation,
-    read_groups,
     summarize_frames,
 )
 from lightawnet_edge.benchmarks.evaluation_report import console, markdown, markdown_table, notes
@@ -122,36 +121,6 @@ def test_what_is_no_evaluation_is_refused(text: str, message: str, tmp_path: Pat
     (tmp_path / "e.json").write_text(text)
     with pytest.raises(ArtifactError, match=message):
         read_evaluation(tmp_path / "e.json")
-
-
-def test_groups_are_read_whatever_the_other_columns(tmp_path: Path) -> None:
-    (tmp_path / "g.csv").write_text("device,stem,group\nx,a,north\ny,b,south\n")
-    assert read_groups(tmp_path / "g.csv") == {"a": "north", "b": "south"}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("stem,centre\na,north\n", "line 2: expected a stem and a group under the header"),
-        ("stem,group\na,\n", "line 2: expected a stem and a group"),
-        ("stem,group\na,north\na,south\n", "line 3: 'a' is in 'north' and in 'south'"),
-    ],
-)
-def test_groups_that_cannot_be_read_are_refused(text: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / "g.csv").write_text(text)
-    with pytest.raises(ArtifactError, match=message):
-        read_groups(tmp_path / "g.csv")
-
-
-def test_groups_that_are_no_text_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "g.csv").write_bytes(b"stem,group\n\xff\xfe,x\n")
-    with pytest.raises(ArtifactError, match="is no CSV file"):
-        read_groups(tmp_path / "g.csv")
-
-
-def test_a_missing_file_of_groups_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"No file of groups '.*none\.csv'"):
-        read_groups(tmp_path / "none.csv")
 
 
 def test_the_terminal_table_fits_80_columns(make_evaluation: MakeEvaluation) -> None:

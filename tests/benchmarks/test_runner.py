@@ -17,6 +17,7 @@ from lightawnet_edge.errors import (
     EdgeError,
     SpecError,
 )
+from lightawnet_edge.layers import mac_shares
 
 QUICK: dict[str, Any] = {"calls": 12, "rounds": 3, "warmup": 1, "threads": 1, "timeout_s": 60.0}
 
@@ -53,7 +54,8 @@ def test_engines_are_timed_and_scored_in_turn(
     assert worse.dice_drop is not None
     assert worse.dice_drop.low == pytest.approx(1 / 3)
     assert worse.engine_bytes == len("worse")
-    assert {step.stage for step in steps} == {"load", "latency", "accuracy", "pictures"}
+    stages = {"load", "latency", "accuracy", "read back", "pictures"}
+    assert {step.stage for step in steps} == stages
     assert all(0 <= step.done <= step.total for step in steps)
     shown = {picture.frame: set(picture.masks) for picture in result.pictures}
     assert shown["f0"] >= {"pytorch-eager"}
@@ -142,13 +144,17 @@ def test_real_engines_from_frame_to_report(
     bundles: dict[tuple[str, str], Path], checkpoint: Path, dataset: Path, tmp_path: Path
 ) -> None:
     paths = [bundles["onnx", "fp32"], bundles["openvino", "int8"]]
-    result = bench(paths, BenchSpec(data=dataset, checkpoint=checkpoint, limit=3, **QUICK))
+    spec = BenchSpec(data=dataset, checkpoint=checkpoint, limit=3, allow_overlap=True, **QUICK)
+    result = bench(paths, spec)
     baseline, onnx, openvino = result.records
     assert not result.failures
+    assert {len(frames or ()) for frames in result.overlap.values()} == {3}, "made with this data"
     assert baseline.is_baseline
     assert onnx.dice_drop is not None
     assert abs(onnx.dice_drop.mean) < 0.01  # an exact rewrite; a pixel on the threshold may flip
     assert openvino.executed["int8"] > 0.5
+    assert openvino.executed == mac_shares(openvino.layers), "as it runs here"
+    assert baseline.layers == ()
     assert openvino.timing.peak_memory_bytes
     assert all(record.latency.n == 12 and record.cold_start_s > 0 for record in result.records)
     page = write_report(result, tmp_path / "report")

@@ -10,14 +10,22 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from lightawnet_edge import backends
 from lightawnet_edge.bundle import MANIFEST, Bundle, sha256_of
-from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
-from lightawnet_edge.export.device_graph import DeviceModel
+from lightawnet_edge.errors import (
+    ArtifactError,
+    BackendUnavailableError,
+    CheckFailedError,
+    SpecError,
+)
+from lightawnet_edge.export.device_graph import DeviceModel, conv_macs
 from lightawnet_edge.export.pipeline import ExportSpec, describe, export
+from lightawnet_edge.layers import mac_shares
+from lightawnet_edge.likeness import PRINTS, read_prints
 from lightawnet_edge.model.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
 from lightawnet_edge.runtime.segmenter import Segmenter
 from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
@@ -48,12 +56,15 @@ def test_a_manifest_says_all_about_its_bundle(
     assert manifest.calibration is not None
     assert manifest.calibration.frames == 8
     assert manifest.calibration.name == dataset.name
-    assert set(manifest.files) == {"device.onnx", "engine.xml", "engine.bin"}
+    assert set(manifest.files) == {"device.onnx", "engine.xml", "engine.bin", PRINTS}
+    prints = read_prints(bundles["openvino", "int8"] / PRINTS)
+    assert [one.stem for one in prints] == [f"frame{index}" for index in range(8)]
     assert {"torch", "openvino", "nncf", "lightawnet-edge"} <= set(manifest.tools)
     assert manifest.contract.frame == manifest.contract.network == SIZE
     exact = Bundle.open(bundles["openvino", "fp32"]).manifest
     assert exact.routing is Routing.DYNAMIC
     assert exact.calibration is None, "no frame had a say in an exact engine"
+    assert PRINTS not in exact.files
     text = (bundles["openvino", "int8"] / MANIFEST).read_text()
     assert str(checkpoint.parent) not in text, "a manifest must not carry paths of the machine"
 
@@ -64,6 +75,48 @@ def test_int8_really_runs_in_int8_and_fp32_in_fp32(bundles: Bundles, target: str
     assert executed["int8"] >= 0.9
     assert sum(executed.values()) == pytest.approx(1, abs=1e-5)
     assert Bundle.open(bundles[target, "fp32"]).manifest.executed["fp32"] == 1
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_manifest_has_every_convolution_with_what_was_asked_for_and_what_ran(
+    bundles: Bundles, target: str, precision: str
+) -> None:
+    manifest = Bundle.open(bundles[target, precision]).manifest
+    graph = onnx.load(bundles[target, precision] / "device.onnx")
+    assert {layer.name: layer.macs for layer in manifest.layers} == conv_macs(graph)
+    assert mac_shares(manifest.layers) == dict(manifest.executed)
+    assert all(layer.kernel for layer in manifest.layers)
+    asked = {layer.name for layer in manifest.layers if layer.requested is Precision.INT8}
+    if precision == "fp32":
+        assert not asked
+    else:
+        assert {layer.name for layer in manifest.layers} - asked == {"out"}
+
+
+def test_too_little_int8_leaves_nothing_behind_and_names_the_layers(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    wanted = spec(
+        checkpoint, tmp_path, precision=Precision.INT8, calibration=dataset, min_int8_share=1.0
+    )
+    with pytest.raises(CheckFailedError, match="ran in INT8, expected at least 1") as caught:
+        export(wanted)
+    assert "'out' (" in str(caught.value)
+    assert "asked for fp32, ran in fp32" in str(caught.value)
+    assert "No bundle was written; --min-int8-share 0 takes it" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bundle_that_stands_there_is_held_to_the_share_of_int8_too(
+    bundles: Bundles, checkpoint: Path, dataset: Path
+) -> None:
+    path = bundles["openvino", "int8"]
+    values = {"target": Target.OPENVINO, "precision": Precision.INT8, "calibration": dataset}
+    with pytest.raises(CheckFailedError, match=r"'e1/depthwise' \(.*; asked for int8, ran in fp32"):
+        export(spec(checkpoint, path.parent, min_int8_share=0.9999, **values))
+    assert path.is_dir()
+    assert not export(spec(checkpoint, path.parent, min_int8_share=0.0, **values)).built
 
 
 @pytest.mark.parametrize("target", ["onnx", "openvino"])
@@ -205,6 +258,7 @@ def test_precisions_that_would_be_emulated_are_refused(checkpoint: Path, tmp_pat
         ({"network": Size(100, 64)}, "nearest that fit are 96x64 and 112x64"),
         ({"routing": Routing.AUTO}, "'auto' is not in this version"),
         ({"name": "../elsewhere"}, "must be a plain folder name"),
+        ({"min_int8_share": 1.5}, r"--min-int8-share 1\.5 must lie between 0 and 1"),
     ],
 )
 def test_impossible_requests_are_refused_at_birth(

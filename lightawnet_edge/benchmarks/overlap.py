@@ -1,0 +1,76 @@
+"""Frames that a bundle was calibrated on are no frames to measure its accuracy on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lightawnet_edge.benchmarks.accuracy import Pair
+from lightawnet_edge.bundle import Bundle
+from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.frames import read_frame
+from lightawnet_edge.likeness import (
+    PRINTS,
+    FramePrint,
+    Match,
+    find_matches,
+    print_frame,
+    read_prints,
+)
+
+Overlap = Mapping[str, tuple[Match, ...] | None]
+"""Bundle to the frames that its calibration set shows, too; None where it does not say on which
+frames it was calibrated. Bundles without overlap are left out."""
+
+_SHOWN = 5
+
+
+def find_overlap(bundles: Mapping[str, Bundle], pairs: Sequence[Pair]) -> Overlap:
+    """Compare evaluation frames with the calibration sets of bundles, by pixels and by likeness.
+
+    Frames that cannot be read are left out, as they are in the measurement.
+
+    Args:
+        bundles: Name to bundle, all verified.
+        pairs: Frames that accuracy will be measured on.
+
+    Raises:
+        ArtifactError: A bundle's record of its calibration frames cannot be read.
+    """
+    calibrated = {
+        name: bundle for name, bundle in bundles.items() if bundle.manifest.calibration is not None
+    }
+    prints = _prints(pairs) if calibrated else []
+    found: dict[str, tuple[Match, ...] | None] = {}
+    for name, bundle in calibrated.items():
+        if PRINTS not in bundle.manifest.files:
+            found[name] = None
+        elif matches := find_matches(prints, read_prints(bundle.path / PRINTS)):
+            found[name] = tuple(matches)
+    return found
+
+
+def refuse_overlap(overlap: Overlap) -> None:
+    """Refuse to measure a bundle on frames that it was calibrated on.
+
+    Raises:
+        SpecError: Names the bundle and the frames.
+    """
+    for name, matches in overlap.items():
+        if matches:
+            shown = ", ".join(str(match) for match in matches[:_SHOWN])
+            rest = len(matches) - _SHOWN
+            more = f", and {rest} more" if rest > 0 else ""
+            raise SpecError(
+                f"'{name}' was calibrated on {len(matches)} of the frames to measure it on: "
+                f"{shown}{more}. Leave them out with --split FILE, or insist with --allow-overlap."
+            )
+
+
+def _prints(pairs: Sequence[Pair]) -> list[FramePrint]:
+    found = []
+    for pair in pairs:
+        try:
+            found.append(print_frame(pair.name, read_frame(pair.image)))
+        except ArtifactError:
+            continue
+    return found

@@ -1,0 +1,226 @@
+"""What a designed calibration set says of itself: `calibration-set.json` beside its frames."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightawnet_edge.bundle import sha256_of
+from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.likeness import FramePrint, Match
+
+SCHEMA = 1  # 1: first version. Say here what every later number changed.
+RECORD = "calibration-set.json"
+QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
+
+Five = tuple[float, ...]
+"""A feature's QUANTILES."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One feature, over those frames for which it is known; all zero where there are none."""
+
+    feature: str
+    known: int
+    """Frames of the pool for which it is known."""
+    pool: Five
+    chosen: Five
+
+    @property
+    def share(self) -> float:
+        """Share of the pool's range that the set spans."""
+        width = self.pool[-1] - self.pool[0]
+        return (self.chosen[-1] - self.chosen[0]) / width if width > 0 else 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How well a set stands for the pool that it was chosen from."""
+
+    radius: float
+    """Distance, in standard deviations of a feature, of the pool's strangest frame to the set."""
+    random_radius: float
+    """Median of the same for random sets of as many frames."""
+    spans: tuple[Span, ...]
+    sources: Mapping[str, tuple[int, int]]
+    """Source to its number of frames in the pool and in the set."""
+
+    @property
+    def missing(self) -> list[str]:
+        """Sources that the set holds no frame of."""
+        return [name for name, (_, chosen) in self.sources.items() if not chosen]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Coverage:
+        """Inverse of `dataclasses.asdict`."""
+        spans = tuple(
+            Span(**{**span, "pool": tuple(span["pool"]), "chosen": tuple(span["chosen"])})
+            for span in data["spans"]
+        )
+        sources = {name: (pool, chosen) for name, (pool, chosen) in data["sources"].items()}
+        return cls(**{**data, "spans": spans, "sources": sources})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRange:
+    """Range of a convolution's input in FP32, over the set and over the first half of it."""
+
+    layer: str
+    extremes: tuple[float, float, float, float]
+    """Least and greatest value of all frames; then of the half. ONNX Runtime's scales."""
+    means: tuple[float, float, float, float]
+    """The same with each frame's least and greatest value averaged. OpenVINO's scales (NNCF)."""
+
+    def change(self, ranges: str) -> float:
+        """Relative change of the INT8 scale at half the size; `ranges` is a field of this class."""
+        low, high, half_low, half_high = getattr(self, ranges)
+        full, half = max(high, 0) - min(low, 0), max(half_high, 0) - min(half_low, 0)
+        return abs(half / full - 1) if full > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stability:
+    """How far INT8 scales move when the set is cut to its first half, which is a design, too."""
+
+    weights: str
+    """Name of the checkpoint."""
+    frames: int
+    half: int
+    layers: tuple[LayerRange, ...]
+
+    def median(self, ranges: str) -> float:
+        """Relative change of the scale in the middle layer."""
+        return float(np.median([layer.change(ranges) for layer in self.layers]))
+
+    def worst(self, ranges: str) -> LayerRange:
+        """The layer whose scale changes most."""
+        return max(self.layers, key=lambda layer: layer.change(ranges))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Stability:
+        """Inverse of `dataclasses.asdict`."""
+        layers = tuple(
+            LayerRange(
+                layer=one["layer"], extremes=tuple(one["extremes"]), means=tuple(one["means"])
+            )
+            for one in data["layers"]
+        )
+        return cls(**{**data, "layers": layers})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenFrame:
+    """A frame of the set."""
+
+    print: FramePrint
+    image: str
+    """Path in the set's folder, with forward slashes."""
+    mask: str | None
+    source: str
+    features: Mapping[str, float | None]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ChosenFrame:
+        """Inverse of `dataclasses.asdict`."""
+        return cls(**{**data, "print": FramePrint.from_json(data["print"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetRecord:
+    """A designed set: what it was chosen from and how, what it covers, and its frames."""
+
+    data: str
+    """Name of the pool's folder."""
+    split: str | None
+    pool: int
+    """Frames that could be chosen."""
+    seed: int
+    evaluation: Mapping[str, Any]
+    """`data`, `split` and `frames` of the evaluation set that was kept apart."""
+    refused: tuple[Match, ...]
+    """Frames of the pool that the evaluation set shows, too; none of them was chosen."""
+    overlap: tuple[Match, ...]
+    """Chosen frames that the evaluation set shows, too: someone insisted."""
+    coverage: Coverage
+    stability: Stability | None
+    """None where it was not measured."""
+    frames: tuple[ChosenFrame, ...]
+    """In the order of choice: the first n are the design of n."""
+    files: Mapping[str, str]
+    """Path in the folder to SHA-256, of every image and mask."""
+
+    @property
+    def prints(self) -> tuple[FramePrint, ...]:
+        """What the frames are recognized by."""
+        return tuple(frame.print for frame in self.frames)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values with the schema number."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SetRecord:
+        """Inverse of `to_json`."""
+        values = {key: value for key, value in data.items() if key != "schema"}
+        return cls(
+            **{
+                **values,
+                "refused": _matches(data["refused"]),
+                "overlap": _matches(data["overlap"]),
+                "coverage": Coverage.from_json(data["coverage"]),
+                "stability": data["stability"] and Stability.from_json(data["stability"]),
+                "frames": tuple(ChosenFrame.from_json(frame) for frame in data["frames"]),
+            }
+        )
+
+
+def write_record(folder: Path, record: SetRecord) -> None:
+    """Write the record of a set into its folder."""
+    text = json.dumps(record.to_json(), indent=1, ensure_ascii=False)
+    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+
+
+def read_record(folder: Path) -> SetRecord:
+    """Read the record of a set, and check that its files are what they were.
+
+    Raises:
+        ArtifactError: The record cannot be understood, or a file is missing, changed or new.
+    """
+    file = folder / RECORD
+    again = "Design the set again: lightawnet-edge calibrate."
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA:
+            raise ValueError(f"schema {data['schema']!r}, this version reads {SCHEMA}")
+        record = SetRecord.from_json(data)
+    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ArtifactError(f"'{file}' cannot be understood: {error!r}. {again}") from error
+    _check_files(folder, record, again)
+    return record
+
+
+def _check_files(folder: Path, record: SetRecord, again: str) -> None:
+    for name, expected in record.files.items():
+        if not (folder / name).is_file():
+            raise ArtifactError(f"Calibration set '{folder}' lacks its file '{name}'. {again}")
+        if (found := sha256_of(folder / name)) != expected:
+            raise ArtifactError(
+                f"'{folder / name}' has changed since the calibration set was designed: sha256 is "
+                f"{found[:12]}…, its record says {expected[:12]}…. {again}"
+            )
+    there = {f"images/{path.name}" for path in (folder / "images").iterdir()}
+    if strange := sorted(there - record.files.keys()):
+        raise ArtifactError(
+            f"Calibration set '{folder}' holds '{strange[0]}', which its record does not know. "
+            f"Remove the file. {again}"
+        )
+
+
+def _matches(found: Sequence[Mapping[str, Any]]) -> tuple[Match, ...]:
+    return tuple(Match(**match) for match in found)

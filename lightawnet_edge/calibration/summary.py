@@ -1,0 +1,109 @@
+"""What a designed calibration set covers, as text for the terminal."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from lightawnet_edge.calibration.features import SOURCE_DISTANCE
+from lightawnet_edge.calibration.record import Coverage, SetRecord, Span, Stability
+
+SHOWN = 8
+"""Items listed in one line; the rest are counted."""
+MOVED = 0.1
+"""A scale that changes more than this at half the size is worth a doubt: its layer then rounds a
+tenth coarser, or clips a tenth of its range."""
+_RANGES = {"extremes": "extremes (ONNX Runtime)", "means": "means (OpenVINO)"}
+
+
+def console(record: SetRecord) -> Group:
+    """Everything for the terminal, within 80 columns: what was chosen, coverage, doubts."""
+    lines = [Text(line) for line in (*_facts(record), *_stability(record.stability))]
+    noted = [Text.assemble(("doubt ", "yellow"), doubt) for doubt in doubts(record)]
+    return Group(Text(headline(record), "bold"), _table(record.coverage), *lines, *noted)
+
+
+def headline(record: SetRecord) -> str:
+    """How much nearer the set is to its pool than chance, in one sentence."""
+    found = record.coverage
+    return (
+        f"{len(record.frames)} of {record.pool} frames: radius {found.radius:.2f}, "
+        f"of random sets {found.random_radius:.2f}"
+    )
+
+
+def doubts(record: SetRecord) -> list[str]:
+    """Reasons not to trust the set, or what is measured with it."""
+    found = [
+        f"{match}: it is in the evaluation set, too, and was allowed" for match in record.overlap
+    ]
+    if missing := record.coverage.missing:
+        found.append(f"the set holds no frame of {_listed(missing)}: ask for more --frames")
+    stability = record.stability
+    if stability is not None:
+        found += [
+            f"scales from {kind} still change by {stability.median(kind):.0%} in the middle layer "
+            f"between {stability.half} and {stability.frames} frames: ask for more --frames"
+            for kind in _RANGES
+            if stability.median(kind) > MOVED
+        ]
+    return found
+
+
+def _facts(record: SetRecord) -> list[str]:
+    found = record.coverage
+    held = len(found.sources) - len(found.missing)
+    kept = record.evaluation
+    split = f", {kept['split']}" if kept["split"] else ""
+    apart = f"{kept['frames']} frames of {kept['data']}{split}"
+    counts = [f"{name} {chosen}/{pool}" for name, (pool, chosen) in found.sources.items()]
+    lines = [
+        "radius: how far the pool's strangest frame lies from the nearest of the set,",
+        f"  in standard deviations of a feature; two sources lie {SOURCE_DISTANCE:.0f} apart",
+        f"sources: {held} of {len(found.sources)}: {_listed(counts)}",
+        f"kept apart: {apart}; {len(record.refused)} frames of the pool refused",
+    ]
+    return lines + [f"  refused {match}" for match in record.refused]
+
+
+def _stability(stability: Stability | None) -> list[str]:
+    if stability is None:
+        return ["stability of scales: not measured"]
+    lines = [
+        f"INT8 scales of {stability.weights}, {stability.half} frames against {stability.frames}:"
+    ]
+    for kind, name in _RANGES.items():
+        worst = stability.worst(kind)
+        lines.append(
+            f"  {name}: {stability.median(kind):.1%} in the middle layer, "
+            f"{worst.change(kind):.1%} in {worst.layer}"
+        )
+    return lines
+
+
+def _table(coverage: Coverage) -> Table:
+    found = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    found.add_column("feature\nframes that have it")
+    for heading in ("pool min\nset", "5 %", "median", "95 %", "max"):
+        found.add_column(heading, justify="right", no_wrap=True)
+    found.add_column("range\nspanned", justify="right", no_wrap=True)
+    for span in coverage.spans:
+        if span.known:
+            found.add_row(*(Text(cell) for cell in _cells(span)))
+    return found
+
+
+def _cells(span: Span) -> list[str]:
+    pairs = zip(span.pool, span.chosen, strict=True)
+    return [
+        f"{span.feature}\n{span.known}",
+        *(f"{pool:.3f}\n{chosen:.3f}" for pool, chosen in pairs),
+        f"\n{span.share:.0%}",
+    ]
+
+
+def _listed(items: list[str]) -> str:
+    rest = len(items) - SHOWN
+    return ", ".join(items[:SHOWN]) + (f", and {rest} more" if rest > 0 else "")

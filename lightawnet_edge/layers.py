@@ -1,0 +1,133 @@
+"""What an engine was asked for and what it executes, layer by layer; and the least that must run.
+
+Standard library only: a manifest holds these records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lightawnet_edge.errors import SpecError
+from lightawnet_edge.specs import Precision, Routing
+
+CONVOLUTION = "convolution"
+MIN_INT8_SHARE = 0.90
+"""Least share of the convolution MACs that an INT8 engine with static routing runs in INT8."""
+_NAMED = 5
+"""Layers that a message names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRecord:
+    """One layer of an engine."""
+
+    name: str
+    """Of a convolution: as in the device graph, e.g. 'e1/depthwise'. Else: as in the engine."""
+    kind: str = CONVOLUTION
+    """Kind of work: 'convolution', 'resize', 'elementwise', ..."""
+    requested: Precision | None = None
+    """What the engine's graph asks for: INT8 where input and kernel are quantized. None for a layer
+    that is no convolution."""
+    executed: Precision | None = None
+    """Read back from the engine; None where it says nothing of this layer."""
+    kernel: str | None = None
+    """The toolchain's name of the implementation, e.g. 'brgconv_avx512_I8'."""
+    macs: int = 0
+    """Multiply-accumulates per frame; 0 for a layer that is no convolution."""
+    seconds: float | None = None
+    """Per frame, where it was timed."""
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether it runs, or may run, in another precision than it was asked for."""
+        return self.requested is not None and self.executed is not self.requested
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; what is not known is left out."""
+        words = {"requested": self.requested, "executed": self.executed}
+        values = {
+            "name": self.name,
+            "kind": self.kind,
+            **{key: str(word) for key, word in words.items() if word is not None},
+            "kernel": self.kernel,
+            "macs": self.macs,
+            "seconds": self.seconds,
+        }
+        return {key: value for key, value in values.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LayerRecord:
+        """Inverse of `to_json`."""
+        words = {key: Precision(data[key]) for key in ("requested", "executed") if key in data}
+        return cls(**{**data, **words})
+
+
+def mac_shares(layers: Iterable[LayerRecord]) -> dict[str, float]:
+    """Share of the multiply-accumulates in convolutions by the precision that executes them.
+
+    Args:
+        layers: At least one of them with multiply-accumulates.
+
+    Returns:
+        Every precision to its share, to six digits; shares sum to 1. A convolution that was not
+        found in the engine counts as 'unknown', a key that is only there when it is needed.
+    """
+    counts = {str(precision): 0 for precision in Precision}
+    for layer in layers:
+        if layer.macs:
+            key = str(layer.executed or "unknown")
+            counts[key] = counts.get(key, 0) + layer.macs
+    total = sum(counts.values())
+    return {key: round(macs / total, 6) for key, macs in counts.items()}
+
+
+def check_share(share: float | None) -> None:
+    """Refuse a share that is not in [0, 1]; None stands for the usual limit."""
+    if share is not None and not 0 <= share <= 1:
+        raise SpecError(f"--min-int8-share {share} must lie between 0 and 1.")
+
+
+def int8_shortfall(
+    precision: Precision,
+    routing: Routing,
+    executed: Mapping[str, float],
+    layers: Sequence[LayerRecord],
+    minimum: float | None,
+) -> str | None:
+    """Say by how much an engine misses its share of INT8, and where; None where it does not.
+
+    Only INT8 engines have such a share.
+
+    Args:
+        precision: Requested precision of the engine.
+        routing: Of the engine.
+        executed: Precision to share of the convolution MACs.
+        layers: Of the engine, to name those outside INT8; may be empty.
+        minimum: Least share; None takes `MIN_INT8_SHARE`, or 0 unless routing is static: layers
+            that stay dynamic run in float on purpose.
+    """
+    if precision is not Precision.INT8:
+        return None
+    if minimum is None:
+        minimum = MIN_INT8_SHARE if routing is Routing.STATIC else 0.0
+    share = executed.get(str(Precision.INT8), 0.0)
+    if share >= minimum:
+        return None
+    text = f"{share:g} of the convolution MACs ran in INT8, expected at least {minimum:g}"
+    return f"{text}. {_outside(layers)}" if layers else f"{text}."
+
+
+def _outside(layers: Sequence[LayerRecord]) -> str:
+    """The convolutions with the most MACs that did not run in INT8."""
+    total = sum(layer.macs for layer in layers)
+    outside = [layer for layer in layers if layer.macs and layer.executed is not Precision.INT8]
+    outside.sort(key=lambda layer: -layer.macs)
+    named = [
+        f"'{layer.name}' ({layer.macs / total:.1%}; asked for {layer.requested}, "
+        f"ran in {layer.executed or 'unknown'})"
+        for layer in outside[:_NAMED]
+    ]
+    more = f" and {len(outside) - _NAMED} more" if len(outside) > _NAMED else ""
+    return f"Outside INT8, with their share of the MACs: {', '.join(named)}{more}."

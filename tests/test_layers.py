@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+
+from lightawnet_edge.errors import SpecError
+from lightawnet_edge.layers import LayerRecord, check_share, int8_shortfall, mac_shares
+from lightawnet_edge.specs import Precision, Routing
+
+INT8, FP32, STATIC = Precision.INT8, Precision.FP32, Routing.STATIC
+LAYERS = (
+    LayerRecord(name="e1/expand", requested=INT8, executed=INT8, kernel="brgconv_I8", macs=6),
+    LayerRecord(name="e1/depthwise", requested=INT8, executed=FP32, kernel="dw_f32", macs=1),
+    LayerRecord(name="out", requested=FP32, macs=3),
+)
+
+
+def test_a_record_comes_back_from_json_and_leaves_out_what_is_not_known() -> None:
+    assert [LayerRecord.from_json(layer.to_json()) for layer in LAYERS] == list(LAYERS)
+    assert LAYERS[2].to_json() == {
+        "name": "out", "kind": "convolution", "requested": "fp32", "macs": 3,
+    }  # fmt: skip
+    timed = LayerRecord(name="/Resize", kind="resize", seconds=0.001)
+    assert LayerRecord.from_json(timed.to_json()) == timed
+
+
+def test_mac_shares_sum_to_one_and_name_what_was_not_found() -> None:
+    shares = mac_shares(LAYERS)
+    assert shares == {"fp32": 0.1, "fp16": 0.0, "bf16": 0.0, "int8": 0.6, "unknown": 0.3}
+    assert "unknown" not in mac_shares(LAYERS[:2])
+
+
+def test_layers_that_run_in_another_precision_have_fallen_back() -> None:
+    assert [layer.fell_back for layer in LAYERS] == [False, True, True]
+    assert not LayerRecord(name="/Resize", kind="resize", executed=FP32).fell_back
+
+
+def test_too_little_int8_is_told_with_the_layers_that_weigh_most() -> None:
+    text = int8_shortfall(INT8, STATIC, mac_shares(LAYERS), LAYERS, None)
+    assert text == (
+        "0.6 of the convolution MACs ran in INT8, expected at least 0.9. Outside INT8, with their "
+        "share of the MACs: 'out' (30.0%; asked for fp32, ran in unknown), 'e1/depthwise' (10.0%; "
+        "asked for int8, ran in fp32)."
+    )
+    many = tuple(LayerRecord(name=f"e{n}", macs=1, executed=FP32) for n in range(9))
+    assert "'e4'" in str(int8_shortfall(INT8, STATIC, {"int8": 0.0}, many, None))
+    assert str(int8_shortfall(INT8, STATIC, {"int8": 0.0}, many, None)).endswith(" and 4 more.")
+    assert int8_shortfall(INT8, STATIC, {"fp32": 1.0}, (), None) == (
+        "0 of the convolution MACs ran in INT8, expected at least 0.9."
+    )
+
+
+@pytest.mark.parametrize(
+    ("precision", "routing", "share", "minimum", "holds"),
+    [
+        (INT8, STATIC, 0.9, None, True),
+        (INT8, STATIC, 0.899999, None, False),
+        (INT8, STATIC, 0.899999, 0.0, True),
+        (INT8, STATIC, 0.999999, 1.0, False),
+        (INT8, Routing.AUTO, 0.1, None, True),
+        (INT8, Routing.AUTO, 0.1, 0.2, False),
+        (FP32, STATIC, 0.0, 1.0, True),
+        (Precision.BF16, Routing.DYNAMIC, 0.0, None, True),
+    ],
+)
+def test_the_limit_holds_for_int8_alone_and_by_itself_with_static_routing_only(
+    precision: Precision, routing: Routing, share: float, minimum: float | None, holds: bool
+) -> None:
+    assert (int8_shortfall(precision, routing, {"int8": share}, LAYERS, minimum) is None) == holds
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.01, float("nan")])
+def test_a_share_outside_its_range_is_refused(share: float) -> None:
+    with pytest.raises(SpecError, match=r"--min-int8-share .* must lie between 0 and 1"):
+        check_share(share)
+    check_share(None)
+    check_share(1.0)
