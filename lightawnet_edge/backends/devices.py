@@ -1,0 +1,175 @@
+"""The devices that `--device` knows: what their TensorRT can do, and why it cannot do the rest.
+
+Sources: NVIDIA's JetPack release notes and TensorRT support matrices. What was measured here, and
+what still waits for a device, stands in `docs/tensorrt.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lightawnet_edge.errors import SpecError
+from lightawnet_edge.specs import Precision, Routing
+
+RTX = "rtx"
+RTX_CAPABILITIES = (80, 86, 89, 120, 121)
+"""Compute capabilities that TensorRT-RTX 1.7 builds this network for. It knows SM75 as well, but
+has no FP32 matrix product there, which the attention's scores need: they overflow FP16."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """One device with one version of its system software."""
+
+    device: str
+    jetpack: str | None
+    """None where there is no JetPack."""
+    tensorrt: str
+    """Version that comes with it: major.minor."""
+    capabilities: tuple[int, ...]
+    """Compute capabilities, e.g. 87."""
+    opset: int = 17
+    """Opset of the ONNX file that it gets: the device graph's own, unless its parser is older."""
+    typed: bool = True
+    """Whether its networks are strongly typed. If not, builder flags ask for FP16 and INT8."""
+    computed_kernels: bool = True
+    """Whether its parser takes convolutions whose kernel is computed."""
+    dla: frozenset[Precision] = frozenset()
+    """What its DLA can be asked for here; empty where there is no DLA."""
+
+    def __str__(self) -> str:
+        system = f"JetPack {self.jetpack}, " if self.jetpack else ""
+        product = "TensorRT-RTX" if self.device == RTX else "TensorRT"
+        return f"{self.device} ({system}{product} {self.tensorrt})"
+
+    @property
+    def major(self) -> int:
+        """Major version of its TensorRT."""
+        return int(self.tensorrt.partition(".")[0])
+
+
+_FP16 = frozenset({Precision.FP16})
+# Up to 10.x the DLA takes INT8 by way of a calibrator alone, which this package never uses.
+_FP16_INT8 = frozenset({Precision.FP16, Precision.INT8})
+_XAVIER, _ORIN, _THOR = "jetson-xavier", "jetson-orin", "jetson-thor"
+
+PLATFORMS = (
+    Platform(
+        device=_XAVIER, jetpack="5.1", tensorrt="8.5", capabilities=(72,), typed=False, dla=_FP16
+    ),
+    Platform(
+        device=_XAVIER,
+        jetpack="5.0",
+        tensorrt="8.4",
+        capabilities=(72,),
+        opset=16,
+        typed=False,
+        computed_kernels=False,
+        dla=_FP16,
+    ),
+    Platform(device=_ORIN, jetpack="6.2", tensorrt="10.3", capabilities=(87,), dla=_FP16),
+    Platform(device=_ORIN, jetpack="6.1", tensorrt="10.3", capabilities=(87,), dla=_FP16),
+    Platform(
+        device=_ORIN, jetpack="6.0", tensorrt="8.6", capabilities=(87,), typed=False, dla=_FP16
+    ),
+    Platform(
+        device=_ORIN, jetpack="5.1", tensorrt="8.5", capabilities=(87,), typed=False, dla=_FP16
+    ),
+    Platform(
+        device=_ORIN,
+        jetpack="5.0",
+        tensorrt="8.4",
+        capabilities=(87,),
+        opset=16,
+        typed=False,
+        computed_kernels=False,
+        dla=_FP16,
+    ),
+    Platform(device=_ORIN, jetpack="7.2.2", tensorrt="11.4", capabilities=(87,), dla=_FP16_INT8),
+    Platform(device=_THOR, jetpack="7.0", tensorrt="10.13", capabilities=(110,)),
+    Platform(device=_THOR, jetpack="7.2.2", tensorrt="11.4", capabilities=(110,)),
+    Platform(device=RTX, jetpack=None, tensorrt="1.7", capabilities=RTX_CAPABILITIES),
+)
+"""Of each device the usual system software comes first: it is what no --jetpack means."""
+DEVICES = tuple(dict.fromkeys(platform.device for platform in PLATFORMS))
+
+
+def find_platform(device: str, jetpack: str | None = None) -> Platform:
+    """Look up a device, with its usual system software unless another is named.
+
+    Raises:
+        SpecError: There is no such device, or no such JetPack for it.
+    """
+    rows = [platform for platform in PLATFORMS if platform.device == device.lower()]
+    if not rows:
+        raise SpecError(f"Unknown device '{device}'. Known: {', '.join(DEVICES)}.")
+    if jetpack is None:
+        return rows[0]
+    for row in rows:
+        if row.jetpack == jetpack:
+            return row
+    known = ", ".join(row.jetpack for row in rows if row.jetpack)
+    has = f"Known for {device}: {known}." if known else f"{device} has none: leave it out."
+    raise SpecError(f"Unknown JetPack '{jetpack}'. {has}")
+
+
+def device_of(capability: int) -> str | None:
+    """The Jetson of a compute capability, or None."""
+    rows = [row for row in PLATFORMS if row.jetpack and capability in row.capabilities]
+    return rows[0].device if rows else None
+
+
+def check_platform(
+    platform: Platform, precision: Precision, routing: Routing, *, dla: bool = False
+) -> None:
+    """Refuse what a platform cannot do, with the reason and what to do instead.
+
+    Args:
+        platform: From `find_platform`.
+        precision: Requested.
+        routing: Requested; dynamic routing needs convolutions with computed kernels.
+        dla: Whether the DLA shall take what it can.
+
+    Raises:
+        SpecError: The request cannot be met.
+    """
+    reason = _refusal(platform, precision, routing)
+    if reason is None and dla:
+        reason = _dla_refusal(platform, precision, routing)
+    if reason is not None:
+        raise SpecError(f"{platform}: {reason}")
+
+
+def _refusal(platform: Platform, precision: Precision, routing: Routing) -> str | None:
+    computed = routing is not Routing.STATIC
+    if precision is Precision.BF16:
+        return "this version writes no BF16 graph for TensorRT. Choose --fp16."
+    if computed and not platform.computed_kernels:
+        return (
+            "its parser takes no convolution with a computed kernel, which came with 8.5. Use "
+            "--routing static, or a newer JetPack."
+        )
+    if computed and precision is Precision.INT8 and not platform.typed:
+        return (
+            "beside computed kernels, TensorRT 8 fails on INT8 or runs it in float without a word. "
+            "Use --routing static, or --fp16."
+        )
+    return None
+
+
+def _dla_refusal(platform: Platform, precision: Precision, routing: Routing) -> str | None:
+    if not platform.dla:
+        return "it has no DLA. Leave --dla out."
+    if routing is not Routing.STATIC:
+        return (
+            "a DLA takes no computed kernels, and most of the arithmetic is in them. Use --routing "
+            "static, or leave --dla out."
+        )
+    if precision is Precision.FP32:
+        return "a DLA computes in FP16 and INT8 alone. Choose --fp16."
+    if precision not in platform.dla:
+        return (
+            "before TensorRT 11 a DLA takes INT8 from a calibrator alone, and this package states "
+            "every scale in the graph. Choose --fp16, or leave --dla out."
+        )
+    return None

@@ -1,0 +1,114 @@
+"""What a TensorRT builder says it will execute: its `Layers:` message as records.
+
+The message comes with VERBOSE logging and detailed profiling verbosity. It is the one account of
+executed precision that needs no GPU; the format is that of TensorRT-RTX 1.7.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from lightawnet_edge.layers import LayerRecord
+from lightawnet_edge.specs import Precision
+
+HEADER = "Layers:"
+"""How the message begins."""
+_SECTIONS = re.compile(
+    r"^Name: (?P<name>.*?), LayerType: (?P<kind>\w*), Inputs: \[(?P<inputs>.*?)\], "
+    r"Constants: \[(?P<constants>.*?)\], Outputs: \[(?P<outputs>.*?)\], "
+    r"TacticName: (?P<kernel>.*?), StreamId: \d+, Metadata: (?P<metadata>.*)$"
+)
+_DATATYPE = re.compile(r"Datatype: (\w+)")
+_ONNX_LAYER = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
+_PRECISION_OF = {
+    "Float": Precision.FP32,
+    "Half": Precision.FP16,
+    "BFloat16": Precision.BF16,
+    "Int8": Precision.INT8,
+}
+_NARROW_FIRST = (Precision.INT8, Precision.FP16, Precision.BF16, Precision.FP32)
+_GENERATED = frozenset({"kgen", "runtime_function"})
+"""Generated kernels, which a convolution may share with what prepares and what finishes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineLayer:
+    """One layer of an engine, as its builder logs it."""
+
+    name: str
+    kind: str
+    """Layer type in the builder's words: 'correlation', 'gemm', 'kgen', ..."""
+    inputs: tuple[str, ...]
+    """Datatypes of the activations: 'Half', 'Int8', 'Float', ..."""
+    constants: tuple[str, ...]
+    outputs: tuple[str, ...]
+    kernel: str
+    """Name of the implementation; may be empty."""
+    nodes: tuple[str, ...]
+    """ONNX nodes that the layer computes, alone or in part."""
+
+
+def parse_layers(message: str) -> tuple[EngineLayer, ...]:
+    """Read the message that begins with `Layers:`; lines of another form are passed over."""
+    found = []
+    for line in message.splitlines():
+        if (match := _SECTIONS.match(line.strip())) is None:
+            continue
+        found.append(
+            EngineLayer(
+                name=match["name"],
+                kind=match["kind"],
+                inputs=tuple(_DATATYPE.findall(match["inputs"])),
+                constants=tuple(_DATATYPE.findall(match["constants"])),
+                outputs=tuple(_DATATYPE.findall(match["outputs"])),
+                kernel=match["kernel"],
+                nodes=tuple(_ONNX_LAYER.findall(match["metadata"])),
+            )
+        )
+    return tuple(found)
+
+
+def convolution_records(
+    layers: Iterable[EngineLayer], requested: Mapping[str, Precision]
+) -> tuple[LayerRecord, ...]:
+    """Tell for each convolution of the graph what was asked for and what is executed.
+
+    Args:
+        layers: From `parse_layers`.
+        requested: Every convolution of the graph to the precision that the graph states.
+    """
+    layers = tuple(layers)
+    records = []
+    for name, precision in requested.items():
+        layer = _layer_of(name, layers)
+        records.append(
+            LayerRecord(
+                name=name,
+                requested=precision,
+                executed=_executed(layer) if layer else None,
+                kernel=layer.kernel or layer.kind if layer else None,
+            )
+        )
+    return tuple(records)
+
+
+def _layer_of(node: str, layers: tuple[EngineLayer, ...]) -> EngineLayer | None:
+    """The layer that does a convolution's arithmetic: a library kernel before generated ones."""
+    candidates = [layer for layer in layers if node in layer.nodes and layer.inputs]
+    candidates.sort(key=lambda layer: layer.kind in _GENERATED)
+    return candidates[0] if candidates else None
+
+
+def _executed(layer: EngineLayer) -> Precision | None:
+    """Precision of the arithmetic, from the types of what is multiplied.
+
+    A library kernel may add a wider tensor to its product, so its narrowest input tells; a
+    generated kernel computes in its widest type.
+    """
+    known = {_PRECISION_OF[kind] for kind in layer.inputs if kind in _PRECISION_OF}
+    ordered = sorted(known, key=_NARROW_FIRST.index)
+    if not ordered:
+        return None
+    return ordered[-1] if layer.kind in _GENERATED else ordered[0]

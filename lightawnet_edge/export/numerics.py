@@ -1,0 +1,136 @@
+"""How far a typed graph is from its FP32 original, on real frames and without a GPU.
+
+ONNX Runtime's CPU provider has no FP16 convolution: it computes in FP32, and drops the rounding
+between two such nodes, so that neither the error nor an overflow shows. So an FP16 graph is first
+rewritten into an FP32 one in which every FP16 tensor is rounded, and that one is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lightawnet_edge.errors import CheckFailedError, SpecError
+from lightawnet_edge.frames import UInt8
+
+if TYPE_CHECKING:
+    import onnx
+
+_MASK, _PROBABILITY = "mask", "probability"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numerics:
+    """Differences between two device graphs over frames; probabilities lie in [0, 1]."""
+
+    frames: int
+    max_abs_probability: float
+    """Largest difference at any pixel of any frame."""
+    mean_abs_probability: float
+    """Mean over pixels and frames."""
+    mask_disagreement: float
+    """Share of mask pixels that differ, mean over frames."""
+    max_mask_disagreement: float
+    """The same on the worst frame."""
+
+    def to_json(self) -> dict[str, float]:
+        """Plain values, for a manifest."""
+        return asdict(self)
+
+
+def compare(
+    reference: onnx.ModelProto,
+    candidate: onnx.ModelProto,
+    frames: Callable[[], Iterable[UInt8]],
+) -> Numerics:
+    """Run both graphs on each frame; FP16 tensors of the candidate are rounded, Q/DQ pairs kept.
+
+    Args:
+        reference: FP32 device graph with both outputs, mask and probability.
+        candidate: The same graph, typed or quantized.
+        frames: Starts over with each call; uint8, shaped like the graphs' input.
+
+    Raises:
+        CheckFailedError: The candidate gives a probability that is not finite.
+        SpecError: There are no frames.
+    """
+    exact, typed = _session(reference), _session(rounded(candidate))
+    worst, means, disagreements = [], [], []
+    for index, frame in enumerate(frames()):
+        mask, probability = exact.run([_MASK, _PROBABILITY], _feed(exact, frame))
+        typed_mask, typed_probability = typed.run([_MASK, _PROBABILITY], _feed(typed, frame))
+        if not np.isfinite(typed_probability).all():
+            count = int((~np.isfinite(typed_probability)).sum())
+            raise CheckFailedError(
+                f"The typed graph gives {count} probabilities that are not finite on frame "
+                f"{index}. Calibrate on frames that include such a one, or export with --fp32."
+            )
+        error = np.abs(typed_probability - probability)
+        worst.append(float(error.max()))
+        means.append(float(error.mean()))
+        disagreements.append(float(np.mean(typed_mask != mask)))
+    if not means:
+        raise SpecError("The numeric check needs frames, and there are none.")
+    return Numerics(
+        frames=len(means),
+        max_abs_probability=max(worst),
+        mean_abs_probability=float(np.mean(means)),
+        mask_disagreement=float(np.mean(disagreements)),
+        max_mask_disagreement=max(disagreements),
+    )
+
+
+def _session(model: onnx.ModelProto) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors alone
+    # Optimized, Q/DQ pairs become integer convolutions with another rounding than TensorRT's.
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def _feed(session: Any, frame: UInt8) -> dict[str, UInt8]:
+    return {session.get_inputs()[0].name: frame}
+
+
+def rounded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """An FP32 graph that computes what an FP16 graph does: every FP16 tensor passes two casts.
+
+    Sums inside a node are FP32, as in tensor cores. A graph without FP16 comes back as it is.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    half, single = TensorProto.FLOAT16, TensorProto.FLOAT
+    typed = onnx.shape_inference.infer_shapes(model)
+    halves = {
+        value.name for value in typed.graph.value_info if value.type.tensor_type.elem_type == half
+    }
+    nodes: list[onnx.NodeProto] = []
+    for source in model.graph.node:
+        node = onnx.NodeProto()
+        node.CopyFrom(source)
+        if node.op_type == "Cast" and node.input[0] in halves:
+            node.CopyFrom(helper.make_node("Identity", node.input, node.output, name=node.name))
+        nodes.append(node)
+        for index, name in enumerate(node.output):
+            if name not in halves:
+                continue
+            node.output[index] = f"{name}/exact"
+            nodes.append(helper.make_node("Cast", [f"{name}/exact"], [f"{name}/half"], to=half))
+            nodes.append(helper.make_node("Cast", [f"{name}/half"], [name], to=single))
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    del result.graph.node[:], result.graph.value_info[:]
+    result.graph.node.extend(nodes)
+    for tensor in result.graph.initializer:
+        if tensor.data_type == half:
+            values = numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    return result
