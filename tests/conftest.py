@@ -11,7 +11,8 @@ import torch
 from hypothesis import settings
 from torch import nn
 
-from lightawnet_edge.export.pipeline import ExportSpec, export
+from lightawnet_edge.export.pipeline import export
+from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.model.checkpoint import CheckpointMeta, save_checkpoint
 from lightawnet_edge.model.network import EXPERTS, LightAWNet
 from lightawnet_edge.specs import Precision, Size, Target

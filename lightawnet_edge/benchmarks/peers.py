@@ -23,7 +23,8 @@ from lightawnet_edge.benchmarks.peer_engines import PEERS, Inputs, network_input
 from lightawnet_edge.benchmarks.process import COMMAND, WorkerProcess
 from lightawnet_edge.benchmarks.stats import summarize
 from lightawnet_edge.errors import EdgeError
-from lightawnet_edge.export.pipeline import ExportSpec, export
+from lightawnet_edge.export.pipeline import export
+from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.frames import UInt8, fit, image_files, read_frame
 from lightawnet_edge.machine import machine_summary, physical_cores
 from lightawnet_edge.model.checkpoint import load_checkpoint

@@ -92,13 +92,14 @@ def demo(
     """Packaged weights and frames to OpenVINO engines to a report; offline, no arguments."""
     from lightawnet_edge.benchmarks.runner import BenchSpec
     from lightawnet_edge.export import pipeline
+    from lightawnet_edge.export.spec import ExportSpec
     from lightawnet_edge.model.checkpoint import resolve
 
     checkpoint = resolve(weights)
     made = []
     for precision in (Precision.FP32, Precision.INT8):
         err_console.print(f"OpenVINO {str(precision).upper()}", style="bold")
-        spec = pipeline.ExportSpec(
+        spec = ExportSpec(
             target=Target.OPENVINO,
             precision=precision,
             weights=str(checkpoint),

@@ -68,8 +68,9 @@ def export(
 ) -> None:
     """Build an engine from a checkpoint: a bundle with engine, device graph and manifest."""
     from lightawnet_edge.export import pipeline
+    from lightawnet_edge.export.spec import ExportSpec
 
-    spec = pipeline.ExportSpec(
+    spec = ExportSpec(
         target=target,
         precision=_precision(fp32=fp32, bf16=bf16, fp16=fp16, int8=int8),
         weights=weights,

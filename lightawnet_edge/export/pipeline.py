@@ -17,7 +17,6 @@ import torch
 from lightawnet_edge import __version__, backends
 from lightawnet_edge.backends.base import Backend, Built
 from lightawnet_edge.bundle import (
-    MANIFEST,
     Bundle,
     Contract,
     Manifest,
@@ -29,15 +28,15 @@ from lightawnet_edge.bundle import (
 )
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.calibration.quantize import quantize
-from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
+from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.export.device_graph import OUTPUTS, DeviceModel, conv_macs, to_onnx
 from lightawnet_edge.export.lowering import lower
-from lightawnet_edge.layers import LayerRecord, check_share, int8_shortfall, mac_shares
+from lightawnet_edge.export.spec import ExportSpec, contract_of, default_name
+from lightawnet_edge.export.standing import standing_bundle
+from lightawnet_edge.layers import LayerRecord, int8_shortfall, mac_shares
 from lightawnet_edge.likeness import PRINTS, write_prints
 from lightawnet_edge.machine import machine_summary
 from lightawnet_edge.model.checkpoint import (
-    DEFAULT_WEIGHTS,
-    CheckpointMeta,
     load_checkpoint,
     read_metadata,
     resolve,
@@ -45,12 +44,8 @@ from lightawnet_edge.model.checkpoint import (
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.routing import mean_routing
 from lightawnet_edge.specs import (
-    ColorOrder,
     Precision,
     Routing,
-    Size,
-    Target,
-    check_network_size,
 )
 
 if TYPE_CHECKING:
@@ -64,81 +59,6 @@ _FP32_MASK_TOLERANCE = 1e-3
 Rewrites and kernels move logits by about 1e-5, and few pixels lie that close to the threshold."""
 
 Narrate = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportSpec:
-    """What to export; two equal specs on equal files give interchangeable bundles."""
-
-    target: Target
-    precision: Precision
-    weights: str = DEFAULT_WEIGHTS
-    """Checkpoint file, or name of packaged weights."""
-    routing: Routing | None = None
-    """None: static for INT8, dynamic otherwise."""
-    frame: Size | None = None
-    """Size of the camera's frames; None takes the network's input size."""
-    network: Size | None = None
-    """Input size of the network; None takes the checkpoint's."""
-    color: ColorOrder | None = None
-    """None: RGB, or gray for a network of one input channel."""
-    threshold: float = 0.5
-    probability: bool = True
-    """Whether the engine has the output `probability` beside the mask."""
-    calibration: Path | None = None
-    """Frames for static routing, INT8 scales and the comparison; None: packaged samples."""
-    out: Path = Path("engines")
-    name: str | None = None
-    """Name of the bundle's folder; None: weights, target, precision, and what is special."""
-    force: bool = False
-    """Build again where an equal bundle stands, replace where another one does."""
-    replace: bool = False
-    """Replace a bundle that was made from other inputs, but keep an equal one."""
-    min_int8_share: float | None = None
-    """Least share of the convolution MACs that an INT8 engine runs in INT8; None: 0.90 with static
-    routing. 0 takes any."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.threshold < 1:
-            raise SpecError(f"threshold={self.threshold} must lie between 0 and 1, both excluded.")
-        check_share(self.min_int8_share)
-        if self.network is not None:
-            check_network_size(self.network)
-        if self.routing is Routing.AUTO:
-            raise SpecError(
-                "Routing 'auto' is not in this version. Choose --routing dynamic or static."
-            )
-        if self.precision is Precision.INT8 and self.routing is Routing.DYNAMIC:
-            raise SpecError(
-                "INT8 with dynamic routing is not in this version: quantizers need constant "
-                "kernels, and a kernel computed per frame would run in float without a word. Use "
-                "--routing static, which freezes the routing to its mean over the calibration "
-                "frames."
-            )
-        if self.name is not None and (
-            self.name in ("", ".", "..") or Path(self.name).name != self.name
-        ):
-            raise SpecError(f"Bundle name '{self.name}' must be a plain folder name.")
-
-    def routing_for(self, experts: int) -> Routing:
-        """The routing that an engine from weights of so many experts has.
-
-        Raises:
-            SpecError: Dynamic routing was asked for, and there is nothing to route.
-        """
-        if experts > 1:
-            return self.routing or self.usual_routing
-        if self.routing is Routing.DYNAMIC:
-            raise SpecError(
-                f"'{self.weights}' is a static twin: its kernels are the same for every frame. "
-                "Leave --routing out, or take --weights with dynamic routing."
-            )
-        return Routing.STATIC
-
-    @property
-    def usual_routing(self) -> Routing:
-        """The routing of dynamic weights where none was asked for."""
-        return Routing.STATIC if self.precision is Precision.INT8 else Routing.DYNAMIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +82,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
     backend = backends.get_for(spec.target, spec.precision)
     checkpoint = resolve(spec.weights)
     meta = read_metadata(checkpoint)
-    contract = _contract(spec, checkpoint.stem, meta)
+    contract = contract_of(spec, checkpoint.stem, meta)
     routing = spec.routing_for(meta.experts)
     freezes = routing is Routing.STATIC and meta.experts > 1
     calibration = CalibrationSet.open(spec.calibration)
@@ -182,8 +102,8 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
         }
     )
     unusual = routing if meta.experts > 1 and routing is not spec.usual_routing else None
-    path = spec.out / (spec.name or _default_name(spec, checkpoint, contract, unusual))
-    if (standing := _standing(path, inputs, spec)) is not None:
+    path = spec.out / (spec.name or default_name(spec, checkpoint, contract, unusual))
+    if (standing := standing_bundle(path, inputs, spec)) is not None:
         _check_int8(standing.manifest, spec, f"The bundle '{path}' stands there")
         return ExportResult(standing, built=False)
 
@@ -312,74 +232,6 @@ class _Stages:
             )
         means = {"mean_abs_probability": float(np.mean(difference))} if difference else {}
         return {"frames": len(disagreement), "mask_disagreement": found_share, **means}
-
-
-def _contract(spec: ExportSpec, name: str, meta: CheckpointMeta) -> Contract:
-    gray = meta.in_channels == 1
-    color = spec.color or (ColorOrder.GRAY if gray else ColorOrder.RGB)
-    if (color is ColorOrder.GRAY) != gray:
-        raise SpecError(
-            f"Color '{color}' does not fit '{name}', a network of {meta.in_channels} "
-            f"input channel{'' if gray else 's'}: expected {'gray' if gray else 'rgb or bgr'}."
-        )
-    network = spec.network or meta.size
-    return Contract(
-        frame=spec.frame or network,
-        color=color,
-        network=network,
-        normalization=meta.normalization,
-        threshold=spec.threshold,
-        probability=spec.probability,
-    )
-
-
-def _default_name(
-    spec: ExportSpec, checkpoint: Path, contract: Contract, unusual: Routing | None
-) -> str:
-    """Weights, target, precision; then what differs from the defaults."""
-    parts = [checkpoint.stem, str(spec.target), str(spec.precision)]
-    if unusual:
-        parts.append(str(unusual))
-    if spec.network is not None:
-        parts.append(f"net{spec.network}")
-    if contract.frame != contract.network:
-        parts.append(str(contract.frame))
-    if contract.color is ColorOrder.BGR:
-        parts.append("bgr")
-    return "-".join(parts)
-
-
-def _standing(path: Path, inputs_sha256: str, spec: ExportSpec) -> Bundle | None:
-    """The bundle at `path` if it can stay; None if there is nothing, or it may be replaced.
-
-    Raises:
-        SpecError: Something else stands there: a folder that is no bundle is never replaced.
-    """
-    if not path.exists():
-        return None
-    if not (path / MANIFEST).is_file():
-        raise SpecError(
-            f"'{path}' is in the way: it is no bundle, and is never replaced. "
-            "Choose another --name."
-        )
-    if spec.force:
-        return None
-    try:
-        return _equal(path, inputs_sha256)
-    except (ArtifactError, SpecError) as error:
-        if spec.replace:
-            return None
-        raise SpecError(
-            f"'{path}' is in the way: {error} Choose another --name, or replace it with --force."
-        ) from error
-
-
-def _equal(path: Path, inputs_sha256: str) -> Bundle:
-    bundle = Bundle.open(path)
-    if bundle.manifest.inputs_sha256 != inputs_sha256:
-        raise SpecError("It was made from other inputs.")
-    bundle.verify()
-    return bundle
 
 
 def _layers(built: Built, graph: onnx.ModelProto) -> tuple[LayerRecord, ...]:

@@ -23,7 +23,8 @@ from lightawnet_edge.errors import (
     SpecError,
 )
 from lightawnet_edge.export.device_graph import DeviceModel, conv_macs
-from lightawnet_edge.export.pipeline import ExportSpec, describe, export
+from lightawnet_edge.export.pipeline import describe, export
+from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.layers import mac_shares
 from lightawnet_edge.likeness import PRINTS, read_prints
 from lightawnet_edge.model.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint

@@ -12,7 +12,8 @@ import pytest
 
 from lightawnet_edge import Segmenter
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.export.pipeline import ExportSpec, export
+from lightawnet_edge.export.pipeline import export
+from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.specs import Precision, Target
 from tests.conftest import SIZE, blobs
 

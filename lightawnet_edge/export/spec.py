@@ -1,0 +1,134 @@
+"""What to export, and the contract and bundle name that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightawnet_edge.bundle import Contract
+from lightawnet_edge.errors import SpecError
+from lightawnet_edge.layers import check_share
+from lightawnet_edge.model.checkpoint import DEFAULT_WEIGHTS, CheckpointMeta
+from lightawnet_edge.specs import (
+    ColorOrder,
+    Precision,
+    Routing,
+    Size,
+    Target,
+    check_network_size,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSpec:
+    """What to export; two equal specs on equal files give interchangeable bundles."""
+
+    target: Target
+    precision: Precision
+    weights: str = DEFAULT_WEIGHTS
+    """Checkpoint file, or name of packaged weights."""
+    routing: Routing | None = None
+    """None: static for INT8, dynamic otherwise."""
+    frame: Size | None = None
+    """Size of the camera's frames; None takes the network's input size."""
+    network: Size | None = None
+    """Input size of the network; None takes the checkpoint's."""
+    color: ColorOrder | None = None
+    """None: RGB, or gray for a network of one input channel."""
+    threshold: float = 0.5
+    probability: bool = True
+    """Whether the engine has the output `probability` beside the mask."""
+    calibration: Path | None = None
+    """Frames for static routing, INT8 scales and the comparison; None: packaged samples."""
+    out: Path = Path("engines")
+    name: str | None = None
+    """Name of the bundle's folder; None: weights, target, precision, and what is special."""
+    force: bool = False
+    """Build again where an equal bundle stands, replace where another one does."""
+    replace: bool = False
+    """Replace a bundle that was made from other inputs, but keep an equal one."""
+    min_int8_share: float | None = None
+    """Least share of the convolution MACs that an INT8 engine runs in INT8; None: 0.90 with static
+    routing. 0 takes any."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise SpecError(f"threshold={self.threshold} must lie between 0 and 1, both excluded.")
+        check_share(self.min_int8_share)
+        if self.network is not None:
+            check_network_size(self.network)
+        if self.routing is Routing.AUTO:
+            raise SpecError(
+                "Routing 'auto' is not in this version. Choose --routing dynamic or static."
+            )
+        if self.precision is Precision.INT8 and self.routing is Routing.DYNAMIC:
+            raise SpecError(
+                "INT8 with dynamic routing is not in this version: quantizers need constant "
+                "kernels, and a kernel computed per frame would run in float without a word. Use "
+                "--routing static, which freezes the routing to its mean over the calibration "
+                "frames."
+            )
+        if self.name is not None and (
+            self.name in ("", ".", "..") or Path(self.name).name != self.name
+        ):
+            raise SpecError(f"Bundle name '{self.name}' must be a plain folder name.")
+
+    def routing_for(self, experts: int) -> Routing:
+        """The routing that an engine from weights of so many experts has.
+
+        Raises:
+            SpecError: Dynamic routing was asked for, and there is nothing to route.
+        """
+        if experts > 1:
+            return self.routing or self.usual_routing
+        if self.routing is Routing.DYNAMIC:
+            raise SpecError(
+                f"'{self.weights}' is a static twin: its kernels are the same for every frame. "
+                "Leave --routing out, or take --weights with dynamic routing."
+            )
+        return Routing.STATIC
+
+    @property
+    def usual_routing(self) -> Routing:
+        """The routing of dynamic weights where none was asked for."""
+        return Routing.STATIC if self.precision is Precision.INT8 else Routing.DYNAMIC
+
+
+def contract_of(spec: ExportSpec, name: str, meta: CheckpointMeta) -> Contract:
+    """What the engine takes and gives; `name` is the checkpoint's, for messages.
+
+    Raises:
+        SpecError: The colour order does not fit the network's channels.
+    """
+    gray = meta.in_channels == 1
+    color = spec.color or (ColorOrder.GRAY if gray else ColorOrder.RGB)
+    if (color is ColorOrder.GRAY) != gray:
+        raise SpecError(
+            f"Color '{color}' does not fit '{name}', a network of {meta.in_channels} "
+            f"input channel{'' if gray else 's'}: expected {'gray' if gray else 'rgb or bgr'}."
+        )
+    network = spec.network or meta.size
+    return Contract(
+        frame=spec.frame or network,
+        color=color,
+        network=network,
+        normalization=meta.normalization,
+        threshold=spec.threshold,
+        probability=spec.probability,
+    )
+
+
+def default_name(
+    spec: ExportSpec, checkpoint: Path, contract: Contract, unusual: Routing | None
+) -> str:
+    """Weights, target, precision; then what differs from the defaults."""
+    parts = [checkpoint.stem, str(spec.target), str(spec.precision)]
+    if unusual:
+        parts.append(str(unusual))
+    if spec.network is not None:
+        parts.append(f"net{spec.network}")
+    if contract.frame != contract.network:
+        parts.append(str(contract.frame))
+    if contract.color is ColorOrder.BGR:
+        parts.append("bgr")
+    return "-".join(parts)
