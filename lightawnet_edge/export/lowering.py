@@ -5,11 +5,14 @@ not exact is static routing: it replaces a kernel that depends on the frame by a
 
 1. The batch norm after a dynamic convolution folds into its kernel bank; a constant bias is left.
 2. A gate per pixel commutes with a 1x1 convolution, so the encoder's `project(cat[a, a * s])` is
-   `D1 a + s * D2 a`: D1, D2 and the gate stack into one 1x1 convolution.
+   `D1 a + s * D2 a`. D1, D2 and the gate stack into one 1x1 convolution, or stay three.
 3. Bilinear x2 keeps the mean and commutes with a scale per channel: the decoder's channel attention
    runs before the up-sampling, on a quarter of the pixels.
 4. Every other batch norm folds into the convolution before it.
 5. At batch 1 a dynamic convolution needs no groups: one convolution whose kernel is computed.
+6. A 3x3 convolution to one channel leaves 15 of 16 vector lanes empty. It becomes one of stride 4
+   to the 16 pixels of a tile, whose 6x6 kernels are the 3x3 one at 16 places, and the channels of
+   a tile are then laid out as pixels.
 """
 
 from __future__ import annotations
@@ -31,9 +34,12 @@ from lightawnet_edge.model.network import (
 )
 from lightawnet_edge.model.routing import RoutingTable, check_blocks
 
+TILE = 4
+"""Height and width of the tile of rewrite 6; network sizes are multiples of 16."""
+
 
 class ComputedConv(nn.Module):
-    """A dynamic convolution at batch 1: rewrites 1 and 5."""
+    """A dynamic convolution at batch 1: rewrites 1, 5 and, to one channel, 6."""
 
     def __init__(self, conv: DynamicConv) -> None:
         """Fold the batch norm of `conv`, in float64 so that the fold adds no error of its own."""
@@ -41,6 +47,10 @@ class ComputedConv(nn.Module):
         assert conv.routing is not None
         self.routing = copy.deepcopy(conv.routing)
         bank, bias = folded_bank(conv)
+        self.tile = TILE if conv.out_channels == 1 else 1
+        if self.tile > 1:
+            bank = tiled(bank[:, 0])
+            bias = bias.repeat(TILE * TILE)
         self.kernel_shape = tuple(bank.shape[1:])
         # One row per expert: the kernel is then a (1, K) x (K, rest) matrix product.
         self.bank = nn.Parameter(bank.flatten(1), requires_grad=False)
@@ -50,7 +60,8 @@ class ComputedConv(nn.Module):
         """(1, Cin, H, W) to (1, Cout, H, W)."""
         routing = torch.sigmoid(self.routing(x.mean((2, 3), keepdim=True))).flatten(1)
         kernel = (routing @ self.bank).reshape(self.kernel_shape)
-        return F.conv2d(x, kernel, self.bias, padding=1)
+        out = F.conv2d(x, kernel, self.bias, stride=self.tile, padding=1)
+        return F.pixel_shuffle(out, self.tile) if self.tile > 1 else out
 
 
 class LoweredEncoder(nn.Module):
@@ -60,22 +71,68 @@ class LoweredEncoder(nn.Module):
         super().__init__()
         self.depthwise = copy.deepcopy(block.depthwise)
         self.expand = _folded(block.expand, block.expand_norm)
-        self.channels = block.depthwise.in_channels
         wide = block.expand.out_channels
         direct, gated = torch.split(block.project.weight, wide, dim=1)
-        assert block.project.bias is not None
-        assert block.gate.bias is not None
         # The projection's bias belongs to the direct half; the gated half has none.
-        bias = [block.project.bias, torch.zeros(self.channels), block.gate.bias]
-        self.stacked = _conv(torch.cat([direct, gated, block.gate.weight]), torch.cat(bias))
+        self.direct = _conv(direct, block.project.bias)
+        self.gated = _conv(gated, None)
+        self.gate = copy.deepcopy(block.gate)
         self.dynamic = dynamic
 
     def forward(self, x: Tensor) -> Tensor:
         """(1, Cin, H, W) to (1, Cout, H, W)."""
         a = F.leaky_relu(self.expand(self.depthwise(x)), NEGATIVE_SLOPE)
-        direct, gated, gate = self.stacked(a).split([self.channels, self.channels, 1], dim=1)
+        direct, gated, gate = self.project(a)
         out: Tensor = self.dynamic(direct + torch.sigmoid(gate) * gated + x)
         return out
+
+    def project(self, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The halves of the projection, and the gate's logit, of (1, 4 Cin, H, W)."""
+        return self.direct(a), self.gated(a), self.gate(a)
+
+
+class StackedEncoder(LoweredEncoder):
+    """The same with one convolution for the projection and the gate."""
+
+    def __init__(self, block: EncoderBlock, dynamic: nn.Module) -> None:
+        super().__init__(block, dynamic)
+        parts = (self.direct, self.gated, self.gate)
+        self.channels = [part.out_channels for part in parts]
+        biases = [torch.zeros(p.out_channels) if p.bias is None else p.bias for p in parts]
+        self.stacked = _conv(torch.cat([part.weight for part in parts]), torch.cat(biases))
+        del self.direct, self.gated, self.gate
+
+    def project(self, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As for `LoweredEncoder`."""
+        direct, gated, gate = self.stacked(a).split(self.channels, dim=1)
+        return direct, gated, gate
+
+
+class TiledConv(nn.Conv2d):
+    """A 3x3 convolution to one channel, computed for a tile of pixels at once: rewrite 6."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        """Take over the kernel of `conv`, which has padding 1."""
+        super().__init__(conv.in_channels, TILE * TILE, TILE + 2, stride=TILE, padding=1)
+        assert conv.bias is not None
+        self.weight = nn.Parameter(tiled(conv.weight.detach())[0])
+        self.bias = nn.Parameter(conv.bias.detach().repeat(TILE * TILE))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, C, H, W) to (1, 1, H, W); H and W are multiples of the tile."""
+        return F.pixel_shuffle(super().forward(x), TILE)
+
+
+def tiled(kernels: Tensor) -> Tensor:
+    """Kernels (K, C, 3, 3) of one output channel, each at every place of a tile.
+
+    Returns:
+        (K, TILE * TILE, C, TILE + 2, TILE + 2).
+    """
+    placed = [
+        F.pad(kernels, (x, TILE - 1 - x, y, TILE - 1 - y)) for y in range(TILE) for x in range(TILE)
+    ]
+    return torch.stack(placed, dim=1)
 
 
 class LoweredDecoder(nn.Module):
@@ -99,12 +156,17 @@ class LoweredDecoder(nn.Module):
         return out
 
 
-def lower(model: LightAWNet, frozen: RoutingTable | None = None) -> LightAWNet:
+def lower(
+    model: LightAWNet, frozen: RoutingTable | None = None, *, stacked: bool = True
+) -> LightAWNet:
     """Rewrite a network for batch-1 inference; `model` itself stays as it is.
 
     Args:
         model: The network in eval mode.
         frozen: Blocks whose routing becomes constant; None keeps all of them dynamic.
+        stacked: Whether an encoder's projection and gate are one convolution, whose output is split
+            (for ONNX Runtime, where that is a copy of rows), or three (for OpenVINO, whose split of
+            interleaved channels takes longer than the three).
 
     Raises:
         SpecError: The network is in training mode, or `frozen` names a block that is not dynamic.
@@ -115,12 +177,13 @@ def lower(model: LightAWNet, frozen: RoutingTable | None = None) -> LightAWNet:
     known = model.dynamic_convs()
     check_blocks(frozen, known)
     lowered = copy.deepcopy(model)
+    encoder = StackedEncoder if stacked else LoweredEncoder
     for name, block in model.named_children():
         if name not in known:
             continue
         dynamic = lower_dynamic(known[name], frozen.get(name))
         if isinstance(block, EncoderBlock):
-            setattr(lowered, name, LoweredEncoder(block, dynamic))
+            setattr(lowered, name, encoder(block, dynamic))
         elif isinstance(block, DecoderBlock):
             setattr(lowered, name, LoweredDecoder(block, dynamic))
         else:
@@ -129,7 +192,7 @@ def lower(model: LightAWNet, frozen: RoutingTable | None = None) -> LightAWNet:
 
 
 def lower_dynamic(conv: DynamicConv, routing: Tensor | None = None) -> nn.Module:
-    """A computed-kernel convolution, or a plain one where `routing` of shape (K,) is given."""
+    """A computed-kernel convolution, or a constant one where `routing` of shape (K,) is given."""
     if conv.routing is None:
         routing = torch.ones(1)
     if routing is None:
@@ -139,7 +202,8 @@ def lower_dynamic(conv: DynamicConv, routing: Tensor | None = None) -> nn.Module
         raise SpecError(
             f"Routing of shape {tuple(routing.shape)} does not fit {bank.shape[0]} experts."
         )
-    return _conv(torch.einsum("k,koihw->oihw", routing.to(bank.dtype), bank), bias, padding=1)
+    plain = _conv(torch.einsum("k,koihw->oihw", routing.to(bank.dtype), bank), bias, padding=1)
+    return TiledConv(plain) if plain.out_channels == 1 else plain
 
 
 def folded_bank(conv: DynamicConv) -> tuple[Tensor, Tensor]:

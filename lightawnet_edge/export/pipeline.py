@@ -46,6 +46,7 @@ from lightawnet_edge.model.routing import mean_routing
 from lightawnet_edge.specs import (
     Precision,
     Routing,
+    Target,
 )
 
 if TYPE_CHECKING:
@@ -187,7 +188,8 @@ class _Stages:
                 self.network, (device.preprocess(torch.from_numpy(frame)) for frame in frames())
             )
         self.narrate("tracing the device graph")
-        graph = to_onnx(lower(self.network, frozen), self.contract)
+        stacked = self.spec.target is not Target.OPENVINO
+        graph = to_onnx(lower(self.network, frozen, stacked=stacked), self.contract)
         onnx.save(graph, folder / DEVICE_GRAPH)
         return graph
 

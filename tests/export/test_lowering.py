@@ -12,6 +12,8 @@ from lightawnet_edge.errors import SpecError
 from lightawnet_edge.export.lowering import (
     LoweredDecoder,
     LoweredEncoder,
+    StackedEncoder,
+    TiledConv,
     folded_bank,
     lower,
     lower_dynamic,
@@ -65,14 +67,31 @@ def test_a_dynamic_convolution_with_folded_norm_computes_the_same(
 @cases
 @settings(deadline=None, max_examples=20)
 @torch.no_grad()
-def test_an_encoder_with_stacked_gate_and_projection_computes_the_same(
+def test_an_encoder_with_its_gate_behind_the_projection_computes_the_same(
     seed: int, channels: int, height: int, width: int
 ) -> None:
     torch.manual_seed(seed)
     block = randomize(EncoderBlock(channels, 6))
     assert isinstance(block, EncoderBlock)
     x = torch.randn(1, channels, height, width)
-    assert_same(LoweredEncoder(block, block.dynamic)(x), block(x))
+    for lowered in (LoweredEncoder, StackedEncoder):
+        assert_same(lowered(block, block.dynamic)(x), block(x))
+
+
+@cases
+@settings(deadline=None, max_examples=20)
+@torch.no_grad()
+def test_a_convolution_to_one_channel_computes_the_same_in_tiles(
+    seed: int, channels: int, height: int, width: int
+) -> None:
+    torch.manual_seed(seed)
+    conv = randomize(DynamicConv(channels, 1))
+    assert isinstance(conv, DynamicConv)
+    x = torch.randn(1, channels, 4 * height, 4 * width)
+    assert_same(lower_dynamic(conv)(x), conv(x))
+    constant = lower_dynamic(conv, conv.route(x)[0])
+    assert isinstance(constant, TiledConv)
+    assert_same(constant(x), conv(x))
 
 
 @cases
@@ -93,7 +112,8 @@ def test_a_decoder_with_attention_before_up_sampling_computes_the_same(
 def test_the_whole_network_computes_the_same(network: LightAWNet) -> None:
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     x = torch.randn(1, 3, 48, 64)
-    assert_same(lower(network)(x), network(x))
+    for stacked in (True, False):
+        assert_same(lower(network, stacked=stacked)(x), network(x))
     after = network.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before), (
         "lowering changed its input"
