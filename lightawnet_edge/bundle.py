@@ -17,8 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.kit import Kit
 from lightawnet_edge.layers import LayerRecord
-from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
+from lightawnet_edge.specs import (
+    ColorOrder,
+    Normalization,
+    Precision,
+    Routing,
+    Size,
+    State,
+    Target,
+)
 
 SCHEMA = 1  # 1: first version. Say here what every later number changed.
 MANIFEST = "manifest.json"
@@ -118,7 +127,8 @@ class Manifest:
     """Precision to share of the convolution MACs that the built engine runs in it; sums to 1."""
     agreement: Mapping[str, float]
     """How the built engine compares with the FP32 network on calibration frames: `frames`,
-    `mean_abs_probability`, `mask_disagreement` (share of pixels)."""
+    `mean_abs_probability`, `mask_disagreement` (share of pixels). An engine from a kit is compared
+    with the FP32 device graph, on the kit's golden frames; empty until it ran."""
     inputs_sha256: str
     """Digest of all that determines the bundle: equal inputs give interchangeable bundles."""
     tools: Mapping[str, str]
@@ -127,6 +137,10 @@ class Manifest:
     layers: tuple[LayerRecord, ...] = ()
     """Every convolution, in the order of the graph, as read back when the engine was built; empty
     in bundles that were made before this was recorded."""
+    state: State = State.BUILT
+    """How far the engine has come; bundles that do not say it are built."""
+    kit: Kit | None = None
+    """How a device builds and checks the engine; None where it is built where it is exported."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values with the schema number."""
@@ -148,6 +162,8 @@ class Manifest:
             "tools": dict(self.tools),
             "machine": dict(self.machine),
             "layers": [layer.to_json() for layer in self.layers],
+            "state": str(self.state),
+            **({"kit": self.kit.to_json()} if self.kit else {}),
         }
 
     @classmethod
@@ -170,6 +186,8 @@ class Manifest:
             tools=data["tools"],
             machine=data["machine"],
             layers=tuple(LayerRecord.from_json(layer) for layer in data.get("layers", ())),
+            state=State(data.get("state", State.BUILT)),
+            kit=Kit.from_json(data["kit"]) if data.get("kit") else None,
         )
 
 
@@ -218,13 +236,31 @@ class Bundle:
         """The file that the backend loads."""
         return self.path / self.manifest.engine
 
+    def check_built(self) -> None:
+        """Refuse a bundle whose engine is not there, or never ran.
+
+        Raises:
+            ArtifactError: With the command that finishes it, and where to run that.
+        """
+        kit, state = self.manifest.kit, self.manifest.state
+        if state is State.BUILT:
+            return
+        lacks = "has no engine yet" if state is State.PENDING else "has an engine that never ran"
+        where = kit.device if kit else "device"
+        raise ArtifactError(
+            f"Bundle '{self.path}' {lacks} (state: {state}). Finish it on the {where}: "
+            f"lightawnet-edge build {self.path}"
+        )
+
     def verify(self) -> None:
         """Check that every file is there and has the bytes that it was built with.
 
         Raises:
             ArtifactError: Names the first file that is missing or changed.
         """
-        for name in (self.manifest.engine, self.manifest.device_graph):
+        has_engine = self.manifest.state is not State.PENDING
+        required = (self.manifest.engine,) if has_engine else ()
+        for name in (*required, self.manifest.device_graph):
             if name not in self.manifest.files:
                 raise ArtifactError(
                     f"Bundle '{self.path}' has no sha256 of its file '{name}'. "
@@ -246,9 +282,13 @@ class Bundle:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest, keys sorted, one per line."""
-    text = json.dumps(manifest.to_json(), indent=2, sort_keys=True, ensure_ascii=False)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    """Write the manifest into a folder that is being made."""
+    (folder / MANIFEST).write_text(manifest_text(manifest), encoding="utf-8")
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """The manifest as it is written: JSON, keys sorted, one per line."""
+    return json.dumps(manifest.to_json(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def sha256_of(path: Path) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Any
 
 from rich.markup import escape
 
 from lightawnet_edge import backends
+from lightawnet_edge.backends.cuda_driver import find_device
+from lightawnet_edge.backends.devices import DEVICES, RTX, RTX_CAPABILITIES
 from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.machine import read_machine
 from lightawnet_edge.specs import Target
@@ -72,7 +74,9 @@ def _backend(target: Target) -> Finding:
     try:
         backend = backends.get(target)
     except BackendUnavailableError as error:
-        return Finding(name=f"target {target}", version=None, can=(), cannot=(error.reason,))
+        return Finding(
+            name=f"target {target}", version=None, can=_exports(target), cannot=(error.reason,)
+        )
     refusals = backend.refusals()
     can = [str(precision) for precision, reason in refusals.items() if reason is None]
     grouped: dict[str, list[str]] = {}
@@ -82,9 +86,21 @@ def _backend(target: Target) -> Finding:
     return Finding(
         name=f"target {target}",
         version=backend.version(),
-        can=(f"runs {', '.join(can)}",),
+        can=(*((f"runs {', '.join(can)}",) if can else ()), *_exports(target)),
         cannot=tuple(f"no {', '.join(names)}: {reason}" for reason, names in grouped.items()),
     )
+
+
+def _exports(target: Target) -> tuple[str, ...]:
+    """What `export` makes for a TensorRT that this machine may not be able to run."""
+    if not all(find_spec(name) for name in ("torch", "onnx", "onnxruntime")):
+        return ()
+    if target is Target.TENSORRT:
+        kits = ", ".join(device for device in DEVICES if device != RTX)
+        return (f"exports kits for {kits}",)
+    if target is Target.TENSORRT_RTX and find_spec("tensorrt_rtx"):
+        return (f"exports engines for {', '.join(f'SM{sm}' for sm in RTX_CAPABILITIES)}",)
+    return ()
 
 
 def _tool(name: str, extra: str, purpose: str) -> Finding:
@@ -111,21 +127,12 @@ def _cpu() -> Finding:
 def _gpu() -> Finding:
     """Ask NVIDIA's driver itself: no framework is imported, no context is made on a device."""
     try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return Finding(name="nvidia gpu", version=None, can=(), cannot=("no NVIDIA driver",))
-    number = ctypes.c_int()
-    driver.cuDriverGetVersion(ctypes.byref(number))
-    count = ctypes.c_int()
-    if (
-        driver.cuInit(0) != 0
-        or driver.cuDeviceGetCount(ctypes.byref(count)) != 0
-        or not count.value
-    ):
-        return Finding(name="nvidia gpu", version=None, can=(), cannot=("driver, but no device",))
+        device = find_device()
+    except BackendUnavailableError as error:
+        return Finding(name="nvidia gpu", version=None, can=(), cannot=(error.reason,))
     return Finding(
         name="nvidia gpu",
-        version=f"CUDA {number.value // 1000}.{number.value % 1000 // 10}",
-        can=(f"{count.value} device(s); this version builds no engine for it",),
+        version=f"CUDA {device.cuda}",
+        can=(f"{device.name}, SM{device.capability}",),
         cannot=(),
     )

@@ -58,6 +58,17 @@ class Routing(_Word):
     AUTO = "auto"
 
 
+class State(_Word):
+    """How far the engine of a bundle has come."""
+
+    PENDING = "pending"
+    """There is none yet: the bundle is a kit."""
+    UNCHECKED = "unchecked"
+    """It is there and never ran: its golden frames were not replayed."""
+    BUILT = "built"
+    """It is there, and gave what was expected of it."""
+
+
 class ColorOrder(_Word):
     """Order of the channels in a camera frame; GRAY frames have two dimensions."""
 

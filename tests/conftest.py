@@ -11,8 +11,10 @@ import torch
 from hypothesis import settings
 from torch import nn
 
+from lightawnet_edge.backends.cuda_driver import find_device
+from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.export.pipeline import export
-from lightawnet_edge.export.spec import ExportSpec
+from lightawnet_edge.export.spec import ExportSpec, TensorRtOptions
 from lightawnet_edge.model.checkpoint import CheckpointMeta, save_checkpoint
 from lightawnet_edge.model.network import EXPERTS, LightAWNet
 from lightawnet_edge.specs import Precision, Size, Target
@@ -22,6 +24,15 @@ settings.register_profile("shared-cores", settings(), deadline=None)
 settings.load_profile("shared-cores")
 
 SIZE = Size(64, 64)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a CUDA device where there is none, with the driver's reason."""
+    if item.get_closest_marker("gpu"):
+        try:
+            find_device()
+        except BackendUnavailableError as error:
+            pytest.skip(str(error))
 
 
 def blobs(count: int, size: Size, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -96,4 +107,24 @@ def bundles(
                 out=out,
             )
             made[str(target), str(precision)] = export(spec).bundle.path
+    return made
+
+
+@pytest.fixture(scope="session")
+def kits(
+    tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, dataset: Path
+) -> dict[str, Path]:
+    """A kit for a Jetson Orin, and an engine for RTX GPUs that never ran: one per target."""
+    out = tmp_path_factory.mktemp("kits")
+    made = {}
+    for target in (Target.TENSORRT, Target.TENSORRT_RTX):
+        spec = ExportSpec(
+            target=target,
+            precision=Precision.FP16,
+            weights=str(checkpoint),
+            calibration=dataset,
+            out=out,
+            tensorrt=TensorRtOptions(device="jetson-orin" if target is Target.TENSORRT else None),
+        )
+        made[str(target)] = export(spec).bundle.path
     return made

@@ -46,7 +46,7 @@ def test_version_and_help(cli: Cli) -> None:
     assert cli("--version").out.strip() == __version__
     text = cli("--help").out
     commands = (
-        "demo doctor train import-checkpoint evaluate card calibrate export inspect bench run"
+        "demo doctor train import-checkpoint evaluate card calibrate export build inspect bench run"
     )
     for command in commands.split():
         assert command in text
@@ -56,6 +56,7 @@ def test_version_and_help(cli: Cli) -> None:
     "arguments",
     [
         ["export"],
+        ["build"],
         ["inspect"],
         ["bench"],
         ["run"],
@@ -99,6 +100,48 @@ def test_export_prints_the_bundle_on_stdout_and_narrates_on_stderr(
     assert second.out.startswith(str(tmp_path / "tiny-onnx-fp32"))
 
 
+def test_a_kit_is_printed_with_how_to_finish_it(
+    cli: Cli, kits: dict[str, Path], checkpoint: Path, dataset: Path
+) -> None:
+    command = ["export", "--target", "tensorrt", "--fp16", "--device", "jetson-orin"]
+    inputs = ["--weights", checkpoint, "--calibration", dataset, "--out", kits["tensorrt"].parent]
+    done = cli(*command, *inputs)
+    assert done.code == 0
+    assert "nothing to do" in done.err
+    assert "lightawnet-edge build tiny-tensorrt-fp16-jetson-orin" in done.out
+    assert "trtexec --onnx=typed.onnx" in done.out
+    manifest = json.loads(cli(*command, *inputs, "--json").out)["manifest"]
+    assert manifest["state"] == "pending"
+    assert manifest["kit"]["numerics"]["frames"] == 8
+
+
+def test_a_kit_that_cannot_be_built_here_stays_pending(
+    cli: Cli, kits: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    done = cli("build", kits["tensorrt"])
+    assert done.code == 4
+    assert "is left as it was (state: pending)" in done.err
+    assert done.out == ""
+
+
+def test_build_where_nothing_can_run_leaves_an_engine_and_says_that_it_never_ran(
+    cli: Cli, kits: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "kit"
+    shutil.copytree(kits["tensorrt-rtx"], copy)
+    (copy / "engine.plan").unlink()
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)  # nothing runs on any machine
+    done = cli("build", copy, "--json")
+    assert done.code == 4
+    assert json.loads(done.out)["manifest"]["state"] == "unchecked"
+    assert (copy / "engine.plan").is_file()
+    assert "is left unchecked. Finish it on a machine that runs it: lightawnet-edge bu" in done.err
+    text = cli("build", copy)
+    assert text.code == 4
+    assert "unchecked: the engine is built and never ran" in text.out
+
+
 def test_calibrate_writes_a_set_that_says_what_it_covers(
     cli: Cli, dataset: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -121,7 +164,17 @@ def test_calibrate_writes_a_set_that_says_what_it_covers(
         (["export", "--frame", "big"], 2, "'big' is no size. Give HEIGHTxWIDTH"),
         (["export", "--weights", "nothing"], 3, "neither a file nor packaged weights. Packaged:"),
         (["export", "--target", "onnx", "--fp16"], 4, "would cast to fp32 silently"),
-        (["export", "--target", "tensorrt", "--fp16"], 4, "'tensorrt' cannot run here"),
+        (["export", "--target", "tensorrt", "--bf16"], 2, "writes no BF16 graph"),
+        (["export", "--target", "tensorrt", "--device", "jetson-nano"], 2, "Known: jetson-xavier"),
+        (["export", "--target", "tensorrt", "--device", "rtx"], 2, "Use --target tensorrt-rtx"),
+        (
+            ["export", "--target", "tensorrt", "--device", "jetson-orin", "--must-build"],
+            4,
+            "built on the device",
+        ),
+        (["export", "--target", "tensorrt-rtx", "--dla"], 2, "--dla is for --target tensorrt"),
+        (["export", "--device", "jetson-orin"], 2, "--device is for --target tensorrt, not openv"),
+        (["build", "nowhere"], 3, "is no bundle"),
         (["export", "--int8", "--calibration", "nowhere"], 3, "No folder 'nowhere'"),
         (["calibrate", "--data", "nowhere", "--out", "set"], 3, "No folder 'nowhere'"),
         (["calibrate", "--data", ".", "--out", "set"], 3, "No image in '.'"),

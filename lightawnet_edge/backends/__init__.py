@@ -14,6 +14,8 @@ from lightawnet_edge.specs import Precision, Target
 _FACTORIES = {
     Target.ONNX: "lightawnet_edge.backends.onnxruntime:OnnxRuntimeBackend",
     Target.OPENVINO: "lightawnet_edge.backends.openvino:OpenVinoBackend",
+    Target.TENSORRT: "lightawnet_edge.backends.tensorrt_backend:TensorRtBackend",
+    Target.TENSORRT_RTX: "lightawnet_edge.backends.tensorrt_backend:TensorRtRtxBackend",
 }
 NAMES = tuple(str(target) for target in _FACTORIES)
 
@@ -23,14 +25,8 @@ def get(target: Target) -> Backend:
     """Import and return the backend of a target.
 
     Raises:
-        BackendUnavailableError: Its toolchain is not installed, or there is no such backend.
+        BackendUnavailableError: Its toolchain is not installed.
     """
-    if target not in _FACTORIES:
-        raise BackendUnavailableError(
-            str(target),
-            f"this version has no builder for it. It builds: {', '.join(NAMES)}; "
-            "the device graph in every bundle is plain ONNX.",
-        )
     module, _, attribute = _FACTORIES[target].partition(":")
     try:
         return cast(Backend, getattr(import_module(module), attribute)())

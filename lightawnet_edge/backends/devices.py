@@ -16,6 +16,9 @@ RTX_CAPABILITIES = (80, 86, 89, 120, 121)
 """Compute capabilities that TensorRT-RTX 1.7 builds this network for. It knows SM75 as well, but
 has no FP32 matrix product there, which the attention's scores need: they overflow FP16."""
 
+_OLD_PYTHON = 5
+"""JetPack of Ubuntu 20.04, whose Python is 3.8."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
@@ -41,6 +44,11 @@ class Platform:
         system = f"JetPack {self.jetpack}, " if self.jetpack else ""
         product = "TensorRT-RTX" if self.device == RTX else "TensorRT"
         return f"{self.device} ({system}{product} {self.tensorrt})"
+
+    @property
+    def runs_the_package(self) -> bool:
+        """Whether the Python that its TensorRT binds to is 3.10 or later: JetPack 5 has 3.8."""
+        return self.jetpack is None or int(self.jetpack.partition(".")[0]) > _OLD_PYTHON
 
     @property
     def major(self) -> int:

@@ -17,12 +17,14 @@ from typing import Any
 
 from lightawnet_edge.backends.base import Built
 from lightawnet_edge.backends.cuda_driver import CudaDevice, find_device
+from lightawnet_edge.backends.devices import PLATFORMS, Platform, device_of
 from lightawnet_edge.backends.tensorrt_config import (
     BuildOptions,
     configure,
     describe,
     hold_in_float,
     is_portable,
+    is_strongly_typed,
     network_flags,
 )
 from lightawnet_edge.backends.tensorrt_log import (
@@ -39,8 +41,9 @@ logger = logging.getLogger(__name__)
 ENGINE = "engine.plan"
 _MODULES = {Target.TENSORRT: "tensorrt", Target.TENSORRT_RTX: "tensorrt_rtx"}
 _INSTALL = {
-    Target.TENSORRT: "It comes with JetPack, or from NVIDIA: pip install tensorrt",
-    Target.TENSORRT_RTX: "Install it: pip install tensorrt-rtx-cu13",
+    Target.TENSORRT: "It comes with JetPack (on a Jetson, make the virtual environment with "
+    "--system-site-packages); on a workstation: pip install tensorrt",
+    Target.TENSORRT_RTX: "Install it: pip install 'lightawnet-edge[tensorrt-rtx]'",
 }
 _ADVICE = (
     ("zero point", "Quantize symmetrically: every zero point must be 0."),
@@ -79,6 +82,25 @@ def import_tensorrt(target: Target) -> Any:
             str(target), f"the module '{name}' that is here has no builder. {_INSTALL[target]}"
         )
     return module
+
+
+def local_platform() -> Platform | None:
+    """The device and TensorRT of this machine; None where one of them is missing."""
+    try:
+        trt, device = import_tensorrt(Target.TENSORRT), find_device()
+    except BackendUnavailableError:
+        return None
+    version = ".".join(str(trt.__version__).split(".")[:2])
+    known = [row for row in PLATFORMS if row.tensorrt == version]
+    same = next((row for row in known if device.capability in row.capabilities), None)
+    return Platform(
+        device=device_of(device.capability) or f"sm{device.capability}",
+        jetpack=None,
+        tensorrt=version,
+        capabilities=(device.capability,),
+        typed=is_strongly_typed(trt),
+        dla=same.dla if same else frozenset(),
+    )
 
 
 def timing_cache_name(trt: Any, device: CudaDevice) -> str:

@@ -1,17 +1,23 @@
-"""What a TensorRT builder says it will execute: its `Layers:` message as records.
+"""What a TensorRT was asked to execute, and what it says it executes, as records.
 
-The message comes with VERBOSE logging and detailed profiling verbosity. It is the one account of
-executed precision that needs no GPU; the format is that of TensorRT-RTX 1.7.
+The builder's `Layers:` message comes with VERBOSE logging and detailed profiling verbosity. It is
+the one account of executed precision that needs no GPU; the format is that of TensorRT-RTX 1.7. An
+engine on its device is asked itself: its inspector answers in JSON.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from lightawnet_edge.layers import LayerRecord
 from lightawnet_edge.specs import Precision
+
+if TYPE_CHECKING:
+    import onnx
 
 HEADER = "Layers:"
 """How the message begins."""
@@ -28,6 +34,8 @@ _PRECISION_OF = {
     "BFloat16": Precision.BF16,
     "Int8": Precision.INT8,
 }
+_WORDS = {"Half": ("FP16", "HALF"), "BFloat16": ("BF16", "BFLOAT16"), "Int8": ("INT8",)}
+"""How an inspector names a datatype, amid words about the tensor's layout."""
 _NARROW_FIRST = (Precision.INT8, Precision.FP16, Precision.BF16, Precision.FP32)
 _GENERATED = frozenset({"kgen", "runtime_function"})
 """Generated kernels, which a convolution may share with what prepares and what finishes it."""
@@ -68,6 +76,37 @@ def parse_layers(message: str) -> tuple[EngineLayer, ...]:
             )
         )
     return tuple(found)
+
+
+def parse_inspector(text: str) -> tuple[EngineLayer, ...]:
+    """Read what an engine's inspector gives as JSON; layers without details are passed over.
+
+    The format is that of TensorRT 8.6 and 10, as published with bug reports; it was not seen on a
+    device here.
+    """
+    layers = json.loads(text).get("Layers", ())
+    return tuple(
+        EngineLayer(
+            name=str(layer.get("Name", "")),
+            kind=str(layer.get("LayerType", "")),
+            inputs=tuple(_datatype(tensor) for tensor in layer.get("Inputs", ())),
+            constants=(),
+            outputs=tuple(_datatype(tensor) for tensor in layer.get("Outputs", ())),
+            kernel=str(layer.get("TacticName", "")),
+            nodes=tuple(_ONNX_LAYER.findall(str(layer.get("Metadata", "")))),
+        )
+        for layer in layers
+        if isinstance(layer, dict)
+    )
+
+
+def _datatype(tensor: Mapping[str, Any]) -> str:
+    """The datatype in a text such as 'Thirty-two wide channel vectorized row major Int8 format'."""
+    text = str(tensor.get("Format/Datatype", "")).upper()
+    for name, words in _WORDS.items():
+        if any(re.search(rf"\b{word}\b", text) for word in words):
+            return name
+    return "Float" if re.search(r"\b(FP32|FLOAT)\b", text) else "Other"
 
 
 def convolution_records(
@@ -112,3 +151,24 @@ def _executed(layer: EngineLayer) -> Precision | None:
     if not ordered:
         return None
     return ordered[-1] if layer.kind in _GENERATED else ordered[0]
+
+
+def requested_of(model: onnx.ModelProto) -> dict[str, Precision]:
+    """The precision that a typed graph asks for in each of its convolutions, by their names."""
+    import onnx
+    from onnx import TensorProto
+
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
+    producer = {name: node.op_type for node in graph.node for name in node.output}
+    found = {}
+    for node in graph.node:
+        if node.op_type != "Conv":
+            continue
+        if all(producer.get(name) == "DequantizeLinear" for name in node.input[:2]):
+            found[node.name] = Precision.INT8
+        elif types[node.input[0]] == TensorProto.FLOAT16:
+            found[node.name] = Precision.FP16
+        else:
+            found[node.name] = Precision.FP32
+    return found

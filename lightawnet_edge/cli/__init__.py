@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lightawnet_edge import __version__
-from lightawnet_edge.cli import bench, calibrate, device, evaluate, export, inspect, train
+from lightawnet_edge.cli import bench, build, calibrate, device, evaluate, export, inspect, train
 from lightawnet_edge.cli.terminal import complain
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError
 
@@ -30,6 +30,7 @@ app.command()(evaluate.evaluate)
 app.command()(evaluate.card)
 app.command()(calibrate.calibrate)
 app.command()(export.export)
+app.command()(build.build)
 app.command()(inspect.inspect)
 app.command()(bench.bench)
 app.command()(device.run)

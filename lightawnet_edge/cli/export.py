@@ -64,11 +64,28 @@ def export(
             "Default: 0.90 with static routing; 0 takes any."
         ),
     ] = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            help="With --target tensorrt: jetson-orin, jetson-thor or jetson-xavier. "
+            "Default: this machine's GPU; without one, jetson-orin."
+        ),
+    ] = "",
+    jetpack: Annotated[
+        str, typer.Option(help="Version of the device's JetPack. Default: the usual one.")
+    ] = "",
+    dla: Annotated[
+        bool, typer.Option("--dla", help="Let the device's DLA core 0 take what it can.")
+    ] = False,
+    must_build: Annotated[
+        bool,
+        typer.Option("--must-build", help="Fail with 4 where only a kit could be made here."),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Build an engine from a checkpoint: a bundle with engine, device graph and manifest."""
     from lightawnet_edge.export import pipeline
-    from lightawnet_edge.export.spec import ExportSpec
+    from lightawnet_edge.export.spec import ExportSpec, TensorRtOptions
 
     spec = ExportSpec(
         target=target,
@@ -85,6 +102,9 @@ def export(
         name=name or None,
         force=force,
         min_int8_share=min_int8_share,
+        tensorrt=TensorRtOptions(
+            device=device or None, jetpack=jetpack or None, dla=dla, must_build=must_build
+        ),
     )
     result = pipeline.export(spec, narrate=narrate)
     if as_json:

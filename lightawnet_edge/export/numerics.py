@@ -7,7 +7,7 @@ rewritten into an FP32 one in which every FP16 tensor is rounded, and that one i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,14 @@ def compare(
         mask_disagreement=float(np.mean(disagreements)),
         max_mask_disagreement=max(disagreements),
     )
+
+
+def run(model: onnx.ModelProto, frames: Iterable[UInt8]) -> Iterator[tuple[UInt8, Any]]:
+    """Yield mask and probability of each frame, as a graph says, without any optimization."""
+    session = _session(model)
+    for frame in frames:
+        mask, probability = session.run([_MASK, _PROBABILITY], _feed(session, frame))
+        yield mask, probability
 
 
 def _session(model: onnx.ModelProto) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +16,7 @@ import torch
 
 from lightawnet_edge import __version__, backends
 from lightawnet_edge.backends.base import Backend, Built
+from lightawnet_edge.backends.tensorrt import ENGINE
 from lightawnet_edge.bundle import (
     Bundle,
     Contract,
@@ -30,9 +31,17 @@ from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.calibration.quantize import quantize
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.export.device_graph import OUTPUTS, DeviceModel, conv_macs, to_onnx
+from lightawnet_edge.export.kit import KitOrder, check_set, make_kit
 from lightawnet_edge.export.lowering import lower
-from lightawnet_edge.export.spec import ExportSpec, contract_of, default_name
+from lightawnet_edge.export.spec import (
+    TENSORRT_TARGETS,
+    ExportSpec,
+    contract_of,
+    default_name,
+)
 from lightawnet_edge.export.standing import standing_bundle
+from lightawnet_edge.export.tensorrt import Request, finish_here, request_of
+from lightawnet_edge.kit import Kit
 from lightawnet_edge.layers import LayerRecord, int8_shortfall, mac_shares
 from lightawnet_edge.likeness import PRINTS, write_prints
 from lightawnet_edge.machine import machine_summary
@@ -43,9 +52,11 @@ from lightawnet_edge.model.checkpoint import (
 )
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.routing import mean_routing
+from lightawnet_edge.runtime.kit_text import describe_kit, next_steps
 from lightawnet_edge.specs import (
     Precision,
     Routing,
+    State,
     Target,
 )
 
@@ -80,17 +91,22 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
         CheckFailedError: The engine was built, but disagrees with the FP32 network, or too little
             of it runs in INT8; the second also of a bundle that stands there already.
     """
-    backend = backends.get_for(spec.target, spec.precision)
+    backend = None
+    if spec.target not in TENSORRT_TARGETS:  # their engines may be built elsewhere
+        backend = backends.get_for(spec.target, spec.precision)
     checkpoint = resolve(spec.weights)
     meta = read_metadata(checkpoint)
     contract = contract_of(spec, checkpoint.stem, meta)
     routing = spec.routing_for(meta.experts)
     freezes = routing is Routing.STATIC and meta.experts > 1
     calibration = CalibrationSet.open(spec.calibration)
-    is_calibrated = freezes or spec.precision is Precision.INT8
+    request = request_of(spec, routing)
+    # FP16 for TensorRT leaves in FP32 what overflows on calibration frames.
+    typed = request is not None and spec.precision is Precision.FP16
+    is_calibrated = freezes or typed or spec.precision is Precision.INT8
     calibrated = calibration.source if is_calibrated else None
     source = Source(name=checkpoint.stem, sha256=sha256_of(checkpoint))
-    tools = _tools()
+    tools = {**_tools(), **(request.tools if request else {})}
     inputs = digest_of(
         {
             "target": str(spec.target),
@@ -100,22 +116,25 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
             "checkpoint": source.sha256,
             "calibration": calibrated and calibrated.sha256,
             "tools": tools,
+            **({"kit": [repr(request), calibration.source.sha256]} if request else {}),
         }
     )
     unusual = routing if meta.experts > 1 and routing is not spec.usual_routing else None
-    path = spec.out / (spec.name or default_name(spec, checkpoint, contract, unusual))
+    path = spec.out / (
+        spec.name
+        or default_name(spec, checkpoint, contract, unusual, request.label if request else None)
+    )
     if (standing := standing_bundle(path, inputs, spec)) is not None:
         _check_int8(standing.manifest, spec, f"The bundle '{path}' stands there")
         return ExportResult(standing, built=False)
 
     network = load_checkpoint(checkpoint)
-    stages = _Stages(spec, contract, calibration, network, backend, narrate, freezes)
+    # A kit is checked by its probability, whether or not its engine gives one.
+    traced = replace(contract, probability=True) if request else contract
+    stages = _Stages(spec, traced, calibration, network, backend, narrate, freezes)
     with staged_folder(path) as folder:
         graph = stages.device_graph(folder)
-        built = stages.engine(folder)
-        layers = _layers(built, graph)
-        narrate("comparing the engine with the FP32 network")
-        agreement = stages.agreement(folder / built.engine)
+        made = stages.kit(folder, graph, request) if request else stages.made(folder, graph)
         if is_calibrated:
             write_prints(folder / PRINTS, calibration.prints())
         files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
@@ -125,18 +144,22 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
             precision=spec.precision,
             routing=routing,
             contract=contract,
-            engine=built.engine,
+            engine=made.engine,
             device_graph=DEVICE_GRAPH,
             files=files,
             checkpoint=source,
             calibration=calibrated,
-            executed=mac_shares(layers),
-            agreement=agreement,
+            executed=made.executed,
+            agreement=made.agreement,
             inputs_sha256=inputs,
             tools=tools,
             machine=machine_summary(),
-            layers=layers,
+            layers=made.layers,
+            state=made.state,
+            kit=made.kit,
         )
+        if request is not None and request.builds_here:
+            manifest = finish_here(folder, manifest, path, narrate)
         _check_int8(manifest, spec, "No bundle was written")
         write_manifest(folder, manifest)
     return ExportResult(Bundle(path, manifest), built=True)
@@ -145,6 +168,8 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
 def describe(bundle: Bundle) -> str:
     """Tell in a few lines what a bundle is and what it really executes."""
     manifest = bundle.manifest
+    if manifest.kit is not None:
+        return "\n".join(filter(None, (describe_kit(bundle), next_steps(bundle))))
     ran = ", ".join(f"{share:.1%} {name}" for name, share in manifest.executed.items() if share)
     agreement = manifest.agreement
     size = sum((bundle.path / name).stat().st_size for name in manifest.files)
@@ -160,6 +185,18 @@ def describe(bundle: Bundle) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """What the stages after the device graph leave behind, for the manifest."""
+
+    engine: str
+    layers: tuple[LayerRecord, ...]
+    executed: Mapping[str, float]
+    agreement: Mapping[str, float]
+    state: State = State.BUILT
+    kit: Kit | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Stages:
     """The stages of one export; each takes files and writes files."""
@@ -168,7 +205,8 @@ class _Stages:
     contract: Contract
     calibration: CalibrationSet
     network: LightAWNet
-    backend: Backend
+    backend: Backend | None
+    """None where engines may be built elsewhere."""
     narrate: Narrate
     freezes: bool
     """Whether a dynamic network gets static routing: an approximation."""
@@ -193,8 +231,42 @@ class _Stages:
         onnx.save(graph, folder / DEVICE_GRAPH)
         return graph
 
+    def made(self, folder: Path, graph: onnx.ModelProto) -> _Made:
+        """Build the engine, and compare it with the FP32 network."""
+        built = self.engine(folder)
+        layers = _layers(built.layers, graph)
+        self.narrate("comparing the engine with the FP32 network")
+        return _Made(
+            engine=built.engine,
+            layers=layers,
+            executed=mac_shares(layers),
+            agreement=self.agreement(folder / built.engine),
+        )
+
+    def kit(self, folder: Path, graph: onnx.ModelProto, request: Request) -> _Made:
+        """Write what a device needs to build the engine, and to check it."""
+        order = KitOrder(
+            request=request,
+            precision=self.spec.precision,
+            contract=replace(self.contract, probability=self.spec.probability),
+            calibration=self.calibration,
+            check=check_set(self.calibration, packaged=self.spec.calibration is None),
+            device_graph=DEVICE_GRAPH,
+        )
+        kit, requested = make_kit(folder, graph, order, self.narrate)
+        asked = (LayerRecord(name=name, requested=kind) for name, kind in requested.items())
+        return _Made(
+            engine=ENGINE,
+            layers=_layers(asked, graph),
+            executed={},
+            agreement={},
+            state=State.PENDING,
+            kit=kit,
+        )
+
     def engine(self, folder: Path) -> Built:
         """Quantize where the precision asks for it, and build the engine."""
+        assert self.backend is not None
         graph = folder / DEVICE_GRAPH
         if self.spec.precision is not Precision.INT8:
             self.narrate(f"building the {self.spec.target} engine")
@@ -211,6 +283,7 @@ class _Stages:
         device = DeviceModel(self.network, self.contract)
         outputs = OUTPUTS if self.contract.probability else OUTPUTS[:1]
         frames = self.calibration.frames(self.contract.frame, self.contract.color)
+        assert self.backend is not None
         disagreement, difference = [], []
         session = self.backend.load(engine, self.spec.precision, None)
         try:
@@ -236,9 +309,9 @@ class _Stages:
         return {"frames": len(disagreement), "mask_disagreement": found_share, **means}
 
 
-def _layers(built: Built, graph: onnx.ModelProto) -> tuple[LayerRecord, ...]:
-    """The device graph's convolutions, in its order, as the engine executes them."""
-    found = {layer.name: layer for layer in built.layers}
+def _layers(known: Iterable[LayerRecord], graph: onnx.ModelProto) -> tuple[LayerRecord, ...]:
+    """The device graph's convolutions, in its order, as far as they are known."""
+    found = {layer.name: layer for layer in known}
     return tuple(
         replace(found.get(name, LayerRecord(name=name)), macs=macs)
         for name, macs in conv_macs(graph).items()
@@ -246,6 +319,8 @@ def _layers(built: Built, graph: onnx.ModelProto) -> tuple[LayerRecord, ...]:
 
 
 def _check_int8(manifest: Manifest, spec: ExportSpec, outcome: str) -> None:
+    if manifest.state is State.PENDING:
+        return
     shortfall = int8_shortfall(
         manifest.precision,
         manifest.routing,

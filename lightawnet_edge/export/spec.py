@@ -18,6 +18,22 @@ from lightawnet_edge.specs import (
     check_network_size,
 )
 
+TENSORRT_TARGETS = frozenset({Target.TENSORRT, Target.TENSORRT_RTX})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorRtOptions:
+    """What an export for TensorRT may be told; for other targets all of it stays unset."""
+
+    device: str | None = None
+    """Device of `backends.devices`; None: this machine's, or a Jetson Orin where there is none."""
+    jetpack: str | None = None
+    """Version of its system software; None: the usual one."""
+    dla: bool = False
+    """Whether DLA core 0 takes what it can."""
+    must_build: bool = False
+    """Whether it is an error to leave the engine to the device."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSpec:
@@ -50,18 +66,21 @@ class ExportSpec:
     min_int8_share: float | None = None
     """Least share of the convolution MACs that an INT8 engine runs in INT8; None: 0.90 with static
     routing. 0 takes any."""
+    tensorrt: TensorRtOptions = TensorRtOptions()
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
             raise SpecError(f"threshold={self.threshold} must lie between 0 and 1, both excluded.")
         check_share(self.min_int8_share)
+        self._check_tensorrt()
         if self.network is not None:
             check_network_size(self.network)
         if self.routing is Routing.AUTO:
             raise SpecError(
                 "Routing 'auto' is not in this version. Choose --routing dynamic or static."
             )
-        if self.precision is Precision.INT8 and self.routing is Routing.DYNAMIC:
+        quantizes = self.precision is Precision.INT8 and self.target not in TENSORRT_TARGETS
+        if quantizes and self.routing is Routing.DYNAMIC:
             raise SpecError(
                 "INT8 with dynamic routing is not in this version: quantizers need constant "
                 "kernels, and a kernel computed per frame would run in float without a word. Use "
@@ -72,6 +91,24 @@ class ExportSpec:
             self.name in ("", ".", "..") or Path(self.name).name != self.name
         ):
             raise SpecError(f"Bundle name '{self.name}' must be a plain folder name.")
+
+    def _check_tensorrt(self) -> None:
+        options = self.tensorrt
+        given = {
+            "--device": options.device,
+            "--jetpack": options.jetpack,
+            "--dla": options.dla,
+        }
+        named = [name for name, value in given.items() if value]
+        if self.target is Target.TENSORRT_RTX and named:
+            raise SpecError(
+                f"{named[0]} is for --target tensorrt: TensorRT-RTX engines are portable over the "
+                "GPUs that they are built for. Leave it out."
+            )
+        if self.target not in TENSORRT_TARGETS and (named or options.must_build):
+            raise SpecError(
+                f"{(named or ['--must-build'])[0]} is for --target tensorrt, not {self.target}."
+            )
 
     def routing_for(self, experts: int) -> Routing:
         """The routing that an engine from weights of so many experts has.
@@ -119,10 +156,20 @@ def contract_of(spec: ExportSpec, name: str, meta: CheckpointMeta) -> Contract:
 
 
 def default_name(
-    spec: ExportSpec, checkpoint: Path, contract: Contract, unusual: Routing | None
+    spec: ExportSpec,
+    checkpoint: Path,
+    contract: Contract,
+    unusual: Routing | None,
+    device: str | None = None,
 ) -> str:
-    """Weights, target, precision; then what differs from the defaults."""
+    """Weights, target, precision, device of a kit; then what differs from the defaults."""
     parts = [checkpoint.stem, str(spec.target), str(spec.precision)]
+    if device:
+        parts.append(device)
+    if spec.tensorrt.jetpack:
+        parts.append(f"jp{spec.tensorrt.jetpack}")
+    if spec.tensorrt.dla:
+        parts.append("dla")
     if unusual:
         parts.append(str(unusual))
     if spec.network is not None:

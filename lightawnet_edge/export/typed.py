@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lightawnet_edge.specs import Precision
-
 if TYPE_CHECKING:
     import onnx
 
@@ -182,24 +180,3 @@ class _Conversion:
         self._nodes.append(
             helper.make_node("Cast", [source], [target], name=f"{target}/Cast", to=to)
         )
-
-
-def requested_of(model: onnx.ModelProto) -> dict[str, Precision]:
-    """The precision that a typed graph asks for in each of its convolutions, by their names."""
-    import onnx
-    from onnx import TensorProto
-
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
-    producer = {name: node.op_type for node in graph.node for name in node.output}
-    found = {}
-    for node in graph.node:
-        if node.op_type != "Conv":
-            continue
-        if all(producer.get(name) == "DequantizeLinear" for name in node.input[:2]):
-            found[node.name] = Precision.INT8
-        elif types[node.input[0]] == TensorProto.FLOAT16:
-            found[node.name] = Precision.FP16
-        else:
-            found[node.name] = Precision.FP32
-    return found

@@ -37,7 +37,8 @@ class Segmenter:
             threads: CPU threads of the engine; None leaves the choice to the backend.
 
         Raises:
-            ArtifactError: The folder is no bundle, or a file of it has changed.
+            ArtifactError: The folder is no bundle, a file of it has changed, or it is a kit whose
+                engine is not there yet or never ran.
             BackendUnavailableError: The bundle's backend is not installed, or cannot run its
                 precision on this machine.
             SpecError: `threads` is not positive.
@@ -45,6 +46,7 @@ class Segmenter:
         if threads is not None and threads < 1:
             raise SpecError(f"threads={threads} must be at least 1.")
         opened = Bundle.open(bundle)
+        opened.check_built()
         opened.verify()
         manifest = opened.manifest
         backend = backends.get_for(manifest.target, manifest.precision)

@@ -14,7 +14,8 @@ from lightawnet_edge.backends.base import WARMUP, kind_of
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.specs import Precision, Target
 
-EACH = pytest.mark.parametrize("target", [Target(name) for name in backends.NAMES])
+# TensorRT needs a device: its tests are its own.
+EACH = pytest.mark.parametrize("target", [Target.ONNX, Target.OPENVINO], ids=str)
 
 
 @pytest.fixture
@@ -98,9 +99,8 @@ def test_fp16_on_onnxruntime_s_cpu_is_refused_not_emulated() -> None:
         backends.get_for(Target.ONNX, Precision.FP16)
 
 
-def test_a_target_without_a_builder_says_what_there_is() -> None:
-    with pytest.raises(BackendUnavailableError, match="It builds: onnx, openvino"):
-        backends.get(Target.TENSORRT)
+def test_every_target_has_a_backend() -> None:
+    assert set(backends.NAMES) == {str(target) for target in Target}
 
 
 @pytest.fixture

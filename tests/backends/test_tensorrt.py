@@ -32,14 +32,14 @@ from lightawnet_edge.backends.tensorrt_config import (
     describe,
     weak_flags,
 )
-from lightawnet_edge.backends.tensorrt_log import convolution_records
+from lightawnet_edge.backends.tensorrt_log import convolution_records, requested_of
 from lightawnet_edge.bundle import Contract
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.calibration.tensorrt_qdq import float_convs, quantize_for_tensorrt
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.export.device_graph import OPSET, DeviceModel, to_onnx
 from lightawnet_edge.export.lowering import lower
-from lightawnet_edge.export.typed import islands, requested_of, to_fp16
+from lightawnet_edge.export.typed import islands, to_fp16
 from lightawnet_edge.frames import fit, read_frame
 from lightawnet_edge.layers import LayerRecord
 from lightawnet_edge.model.checkpoint import DEFAULT_WEIGHTS, load_checkpoint, resolve

@@ -10,13 +10,14 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from lightawnet_edge.backends.tensorrt_log import requested_of
 from lightawnet_edge.bundle import Contract
 from lightawnet_edge.calibration.magnitudes import magnitudes
 from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
 from lightawnet_edge.export.device_graph import to_onnx
 from lightawnet_edge.export.lowering import lower
 from lightawnet_edge.export.numerics import Numerics, compare, rounded
-from lightawnet_edge.export.typed import HALF_MAX, islands, requested_of, to_fp16
+from lightawnet_edge.export.typed import HALF_MAX, islands, to_fp16
 from lightawnet_edge.frames import UInt8
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.specs import ColorOrder, Normalization, Precision

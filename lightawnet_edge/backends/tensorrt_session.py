@@ -1,0 +1,181 @@
+"""A TensorRT engine at work: pinned buffers, one stream, one CUDA graph from frame to mask."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightawnet_edge.backends.base import Tensors
+from lightawnet_edge.backends.cuda_driver import CudaDevice, find_device
+from lightawnet_edge.backends.cuda_runtime import Cuda, open_cuda
+from lightawnet_edge.backends.tensorrt_config import describe
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
+from lightawnet_edge.kit import Binding
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tensor:
+    """An input or output: device memory, and pinned host memory of the same size."""
+
+    device: int
+    host: int
+    array: NDArray[Any]
+    """The host memory in the tensor's type and shape."""
+    is_input: bool
+
+
+class TensorRtSession:
+    """A deserialized engine with its memory. Not for two threads at a time.
+
+    All memory is allocated here, none by `infer`, but for the copies that it returns.
+    """
+
+    def __init__(self, trt: Any, plan: bytes, cuda: Cuda) -> None:
+        """Load a plan and run it once, on whatever the buffers hold.
+
+        Args:
+            trt: Module that built the plan.
+            plan: Bytes that were verified: a plan can carry code.
+            cuda: Closed with the session, and when loading fails.
+
+        Raises:
+            ArtifactError: TensorRT does not take the plan.
+            BackendUnavailableError: CUDA answers with an error, e.g. for want of memory.
+        """
+        self._cuda = cuda
+        self._queue: Callable[[], None] | None = None
+        try:
+            self._log = _log(trt)
+            self._runtime: Any = trt.Runtime(self._log)
+            self.engine: Any = self._runtime.deserialize_cuda_engine(plan)
+            self._context: Any = self.engine and self.engine.create_execution_context()
+            if not self._context:
+                raise ArtifactError(self._refusal(trt))
+            self._tensors = self._bound_tensors(trt)
+            self._queue = self._warmed_up()
+        except BaseException:
+            self.close()
+            raise
+
+    def infer(self, frame: NDArray[Any], outputs: tuple[str, ...]) -> Tensors:
+        """Run one frame; every output crosses to the host, those asked for are copied."""
+        (source,) = (tensor for tensor in self._tensors.values() if tensor.is_input)
+        np.copyto(source.array, frame)
+        assert self._queue is not None, "a closed session was used"
+        self._queue()
+        self._cuda.wait()
+        return {name: self._tensors[name].array.copy() for name in outputs}
+
+    def close(self) -> None:
+        """Free the engine, then its memory; closing twice does no harm."""
+        self._queue = None
+        self._tensors = {}
+        self._context = self.engine = self._runtime = None
+        self._cuda.close()
+
+    def _refusal(self, trt: Any) -> str:
+        reason = "; ".join(self._log.errors) or "it gives no reason"
+        return f"{describe(trt)} cannot load the plan: {reason}."
+
+    def _bound_tensors(self, trt: Any) -> dict[str, _Tensor]:
+        found = {}
+        for index in range(self.engine.num_io_tensors):
+            name = self.engine.get_tensor_name(index)
+            shape = tuple(self.engine.get_tensor_shape(name))
+            dtype = np.dtype(trt.nptype(self.engine.get_tensor_dtype(name)))
+            size_bytes = int(np.prod(shape)) * dtype.itemsize
+            host, raw = self._cuda.pinned(size_bytes)
+            found[name] = _Tensor(
+                device=self._cuda.device(size_bytes),
+                host=host,
+                array=raw.view(dtype).reshape(shape),
+                is_input=self.engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT,
+            )
+            self._context.set_tensor_address(name, found[name].device)
+        return found
+
+    def _warmed_up(self) -> Callable[[], None]:
+        """Run once, so that all is allocated; then as a CUDA graph, where that can be recorded."""
+        self._enqueue()
+        self._cuda.wait()
+        try:
+            queue = self._cuda.record(self._enqueue)
+        except BackendUnavailableError as error:
+            logger.info("No CUDA graph: %s", error)
+            return self._enqueue
+        queue()
+        self._cuda.wait()
+        return queue
+
+    def _enqueue(self) -> None:
+        for tensor in self._tensors.values():
+            if tensor.is_input:
+                self._cuda.to_device(tensor.device, tensor.host, tensor.array.nbytes)
+        if not self._context.execute_async_v3(int(self._cuda.stream)):
+            reason = "; ".join(self._log.errors) or "it gives no reason"
+            raise BackendUnavailableError("tensorrt", f"the engine does not run: {reason}.")
+        for tensor in self._tensors.values():
+            if not tensor.is_input:
+                self._cuda.to_host(tensor.host, tensor.device, tensor.array.nbytes)
+
+
+def open_session(trt: Any, plan: bytes, bound: Binding, folder: Path) -> TensorRtSession:
+    """Check that a plan fits this machine, then load it.
+
+    Args:
+        trt: Module that shall run it.
+        plan: Verified bytes.
+        bound: What the plan was built for.
+        folder: Of its bundle, for the command that builds it again.
+
+    Raises:
+        BackendUnavailableError: There is no driver or no cuda-python, or the plan was built by
+            another version or for another compute capability.
+        ArtifactError: TensorRT does not take the plan all the same.
+    """
+    device = find_device()
+    check_binding(bound, describe(trt), device, folder)
+    return TensorRtSession(trt, plan, open_cuda(device.cuda))
+
+
+def check_binding(bound: Binding, version: str, device: CudaDevice, folder: Path) -> None:
+    """Refuse a plan that TensorRT would refuse, in words that help.
+
+    Raises:
+        BackendUnavailableError: With what was found, what was expected, and how to build it again.
+    """
+    again = f"Build it again on this machine: lightawnet-edge build --force {folder}"
+    if bound.tensorrt != version:
+        raise BackendUnavailableError(
+            str(folder), f"its plan was built by {bound.tensorrt}, here is {version}. {again}"
+        )
+    if device.capability not in bound.capabilities:
+        named = ", ".join(f"SM{capability}" for capability in bound.capabilities)
+        raise BackendUnavailableError(
+            str(folder),
+            f"its plan was built for {named}, the {device.name} here is SM{device.capability}. "
+            f"{again}, if the kit is made for this device; else export for it with --device.",
+        )
+
+
+def _log(trt: Any) -> Any:
+    """A logger that keeps the errors."""
+
+    class Log(trt.ILogger):  # type: ignore[misc] # their class is untyped
+        def __init__(self) -> None:
+            super().__init__()
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                self.errors.append(message)
+
+    return Log()

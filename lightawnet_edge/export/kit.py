@@ -1,0 +1,156 @@
+"""A kit: what a device needs to build an engine, and to tell whether it computes right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lightawnet_edge.backends.devices import RTX
+from lightawnet_edge.backends.tensorrt import ENGINE
+from lightawnet_edge.backends.trtexec import trtexec_line
+from lightawnet_edge.bundle import Contract
+from lightawnet_edge.calibration.frames import CalibrationSet
+from lightawnet_edge.export.numerics import Numerics, run
+from lightawnet_edge.export.tensorrt import (
+    Request,
+    TypedGraph,
+    typed_graph,
+    without_probability,
+)
+from lightawnet_edge.frames import UInt8
+from lightawnet_edge.kit import Kit, Tolerance
+from lightawnet_edge.runtime.golden import GOLDEN, Golden
+from lightawnet_edge.samples import EVALUATION
+from lightawnet_edge.specs import Precision
+
+if TYPE_CHECKING:
+    import onnx
+
+TYPED_GRAPH = "typed.onnx"
+GOLDEN_FRAMES = 4
+_ROOM = 3.0
+"""How much farther from FP32 than the simulation a good engine may be: OpenVINO, another integer
+implementation of the INT8 graph, is as far from the simulation as that is from FP32."""
+_FLOOR = Tolerance(mean_abs_probability=1e-3, mask_disagreement=1e-3)
+"""What kernels may differ by where the simulation sees nothing, as in FP32."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KitOrder:
+    """What a kit shall hold."""
+
+    request: Request
+    precision: Precision
+    contract: Contract
+    calibration: CalibrationSet
+    check: CalibrationSet
+    """Frames that the typed graph is compared with FP32 on; some of them become golden."""
+    device_graph: str
+    """Name of the FP32 graph's file."""
+
+
+def check_set(calibration: CalibrationSet, packaged: bool) -> CalibrationSet:
+    """Frames to compare graphs on: beside the packaged ones, frames that set no scale; else yours.
+
+    Args:
+        calibration: The frames that set scales.
+        packaged: Whether these are the packaged ones.
+    """
+    if not packaged:
+        return calibration
+    apart = CalibrationSet.open(EVALUATION)
+    return replace(apart, source=replace(apart.source, name="packaged evaluation frames"))
+
+
+def make_kit(
+    folder: Path, graph: onnx.ModelProto, order: KitOrder, narrate: Callable[[str], None]
+) -> tuple[Kit, Mapping[str, Precision]]:
+    """Write typed graph and golden frames beside the device graph.
+
+    Args:
+        folder: Holds the device graph's file.
+        graph: The FP32 device graph with both outputs; what is written has those of the contract.
+        order: What the kit shall hold.
+        narrate: Told what is going on.
+
+    Returns:
+        The kit, and every convolution with the precision that it is asked to run in.
+
+    Raises:
+        CheckFailedError: The typed graph gives values that are not finite.
+    """
+    import onnx
+
+    contract, platform = order.contract, order.request.platform
+    frames = partial(order.calibration.frames, contract.frame, contract.color)
+    check = partial(order.check.frames, contract.frame, contract.color)
+    typed = typed_graph(graph, platform, order.precision, frames, check, narrate)
+    some = replace(order.check, files=_some(order.check.files))
+    golden = list(some.frames(contract.frame, contract.color))
+    golden_of(graph, golden, contract.probability).write(folder / GOLDEN)
+    model, name = typed.model, TYPED_GRAPH
+    if not contract.probability:
+        onnx.save(without_probability(graph), folder / order.device_graph)
+        model = without_probability(model)
+    if typed.model is graph:
+        name = order.device_graph
+    else:
+        onnx.save(model, folder / name)
+    return _kit(typed, order, name), typed.requested
+
+
+def golden_of(graph: onnx.ModelProto, frames: list[UInt8], probability: bool) -> Golden:
+    """What an FP32 device graph makes of frames."""
+    found = list(run(graph, frames))
+    return Golden(
+        frames=np.stack(frames),
+        masks=np.stack([mask for mask, _ in found]),
+        probabilities=np.stack([values for _, values in found]) if probability else None,
+    )
+
+
+def tolerance_for(numerics: Numerics) -> Tolerance:
+    """How far an engine may be from FP32 on any golden frame, from how far its simulation is."""
+    return Tolerance(
+        mean_abs_probability=_FLOOR.mean_abs_probability + _ROOM * numerics.mean_abs_probability,
+        mask_disagreement=_FLOOR.mask_disagreement + _ROOM * numerics.max_mask_disagreement,
+    )
+
+
+def _some(files: tuple[Path, ...]) -> tuple[Path, ...]:
+    """A few files, evenly from all."""
+    step = max(1, len(files) // GOLDEN_FRAMES)
+    return files[::step][:GOLDEN_FRAMES]
+
+
+def _kit(typed: TypedGraph, order: KitOrder, graph: str) -> Kit:
+    request, platform = order.request, order.request.platform
+    line = None
+    if platform.device != RTX:
+        line = trtexec_line(
+            platform,
+            order.precision,
+            graph=graph,
+            engine=ENGINE,
+            float_layers=typed.float_layers,
+            dla=request.dla,
+        )
+    return Kit(
+        graph=graph,
+        golden=GOLDEN,
+        device=platform.device,
+        jetpack=platform.jetpack,
+        tensorrt=platform.tensorrt,
+        capabilities=platform.capabilities,
+        typed=platform.typed,
+        float_layers=typed.float_layers,
+        dla=request.dla,
+        numerics={**typed.numerics.to_json(), "on": order.check.source.to_json()},
+        tolerance=tolerance_for(typed.numerics),
+        trtexec=line,
+    )

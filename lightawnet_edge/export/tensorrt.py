@@ -1,0 +1,202 @@
+"""The device graph as a TensorRT takes it: for which device, in which types, how far from FP32."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lightawnet_edge.backends.devices import RTX, Platform, check_platform, find_platform
+from lightawnet_edge.backends.tensorrt import import_tensorrt, local_platform
+from lightawnet_edge.backends.tensorrt_log import requested_of
+from lightawnet_edge.bundle import Manifest
+from lightawnet_edge.calibration.magnitudes import magnitudes
+from lightawnet_edge.calibration.quantize import Frames
+from lightawnet_edge.calibration.tensorrt_qdq import quantize_for_tensorrt
+from lightawnet_edge.errors import BackendUnavailableError, SpecError
+from lightawnet_edge.export.device_graph import OPSET
+from lightawnet_edge.export.numerics import Numerics, compare
+from lightawnet_edge.export.spec import TENSORRT_TARGETS, ExportSpec
+from lightawnet_edge.export.typed import islands, to_fp16
+from lightawnet_edge.runtime.finish import finish
+from lightawnet_edge.specs import Precision, Routing, Target
+
+if TYPE_CHECKING:
+    import onnx
+
+DEFAULT_DEVICE = "jetson-orin"
+"""What a kit is for where no device is named and none is here."""
+_NEVER_HELD = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
+"""Nodes that state a type of their own: a weakly typed builder is not told to hold them in FP32."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a TensorRT export shall end in."""
+
+    platform: Platform
+    builds_here: bool
+    """Whether the engine can be built on this machine, now."""
+    dla: bool
+    tools: Mapping[str, str]
+    """Name to version of the toolchain that builds here."""
+
+    @property
+    def label(self) -> str | None:
+        """The device, for the name of a bundle; None where the target says it."""
+        return None if self.platform.device == RTX else self.platform.device
+
+
+def request_of(spec: ExportSpec, routing: Routing) -> Request | None:
+    """Find the device that an export is for, and whether it is built here; None for other targets.
+
+    Raises:
+        SpecError: The device cannot do what is asked for.
+        BackendUnavailableError: TensorRT-RTX, which builds here or nowhere, is not installed; or
+            the engine must be built here, and cannot be.
+    """
+    if spec.target not in TENSORRT_TARGETS:
+        return None
+    options = spec.tensorrt
+    tools: dict[str, str] = {}
+    if spec.target is Target.TENSORRT_RTX:
+        platform, here = find_platform(RTX), True
+        tools = {"tensorrt-rtx": str(import_tensorrt(Target.TENSORRT_RTX).__version__)}
+    else:
+        platform, here = _jetson_or_here(options.device, options.jetpack)
+    check_platform(platform, spec.precision, routing, dla=options.dla)
+    if options.must_build and not here:
+        raise BackendUnavailableError(
+            str(spec.target),
+            f"engines for {platform} are built on the device, and this machine is none. Leave "
+            "--must-build out to get a kit that the device finishes.",
+        )
+    return Request(platform=platform, builds_here=here, dla=options.dla, tools=tools)
+
+
+def _jetson_or_here(device: str | None, jetpack: str | None) -> tuple[Platform, bool]:
+    local = local_platform()
+    if device is None and jetpack is None and local is not None:
+        return local, True
+    platform = find_platform(device or DEFAULT_DEVICE, jetpack)
+    if platform.device == RTX:
+        raise SpecError(
+            f"--device {RTX}: engines of TensorRT-RTX are built ahead of time, here and now. Use "
+            f"--target {Target.TENSORRT_RTX}."
+        )
+    same = local is not None and (local.capabilities, local.tensorrt) == (
+        platform.capabilities,
+        platform.tensorrt,
+    )
+    return platform, same
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedGraph:
+    """A graph for the builder, and what is known of it without a GPU."""
+
+    model: onnx.ModelProto
+    requested: Mapping[str, Precision]
+    """Every convolution to the precision that it is asked to run in."""
+    float_layers: tuple[str, ...]
+    """Nodes that a weakly typed builder must hold in FP32; empty where the graph says it."""
+    numerics: Numerics
+    """How far it is from the FP32 graph, simulated."""
+
+
+def typed_graph(
+    graph: onnx.ModelProto,
+    platform: Platform,
+    precision: Precision,
+    frames: Frames,
+    check: Frames,
+    narrate: Callable[[str], None],
+) -> TypedGraph:
+    """Quantize and type an FP32 device graph with both outputs, and compare it with what it was.
+
+    Args:
+        graph: FP32 device graph; stays as it is.
+        platform: Decides whether types stand in the graph or in builder flags, and the opset.
+        precision: FP32, FP16, or INT8 with FP16 for the rest.
+        frames: Calibration frames: they set scales, and tell where FP16 would overflow.
+        check: Frames that the two graphs are compared on.
+        narrate: Told what is going on.
+
+    Raises:
+        CheckFailedError: The typed graph gives values that are not finite.
+    """
+    base, keep = graph, dict[str, str]()
+    if precision is Precision.INT8:
+        narrate("quantizing to INT8")
+        base = _quantized(graph, frames)
+    typed = base
+    if precision is not Precision.FP32:
+        narrate("looking for what FP16 would lose")
+        keep = islands(base, magnitudes(graph, frames))
+        typed = to_fp16(base, keep)
+    narrate("comparing the typed graph with FP32, simulated on this CPU")
+    numerics = compare(graph, typed, check)
+    return TypedGraph(
+        model=_at_opset(typed if platform.typed else base, platform.opset),
+        requested=requested_of(typed),
+        float_layers=() if platform.typed else _held(base, keep),
+        numerics=numerics,
+    )
+
+
+def finish_here(
+    folder: Path, manifest: Manifest, path: Path, narrate: Callable[[str], None]
+) -> Manifest:
+    """Build the engine of a kit that is being made, and replay its golden frames where that runs.
+
+    Args:
+        folder: Gets the plan.
+        manifest: Of the kit.
+        path: Where the folder will stand, for messages.
+        narrate: Told what is going on.
+
+    Raises:
+        ArtifactError: TensorRT does not take the graph.
+        CheckFailedError: The engine ran, and computes something else than its graph.
+    """
+    made = finish(folder, manifest, shown=path, narrate=narrate)
+    (folder / manifest.engine).write_bytes(made.plan)
+    if made.not_replayed is not None:
+        narrate(f"the golden frames were not replayed: {made.not_replayed}")
+    return made.manifest
+
+
+def without_probability(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with its mask alone, less the nodes that only the probability needs."""
+    import onnx
+
+    return onnx.utils.Extractor(model).extract_model(["frame"], ["mask"])
+
+
+def _quantized(graph: onnx.ModelProto, frames: Frames) -> onnx.ModelProto:
+    import onnx
+
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch) / "device.onnx"
+        onnx.save(graph, source)
+        return onnx.load(quantize_for_tensorrt(source, Path(scratch), frames))
+
+
+def _held(model: onnx.ModelProto, keep: Mapping[str, str]) -> tuple[str, ...]:
+    """The islands that a weakly typed builder can be told of: what INT8 runs is not among them."""
+    producer = {name: node.op_type for node in model.graph.node for name in node.output}
+    return tuple(
+        node.name
+        for node in model.graph.node
+        if node.name in keep
+        and node.op_type not in _NEVER_HELD
+        and not (node.op_type == "Conv" and producer.get(node.input[1]) == "DequantizeLinear")
+    )
+
+
+def _at_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    import onnx
+
+    return model if opset >= OPSET else onnx.version_converter.convert_version(model, opset)

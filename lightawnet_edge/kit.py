@@ -1,0 +1,99 @@
+"""What a bundle says of itself when its engine is finished on another machine than it was made on.
+
+Standard library only: a manifest holds these records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How far an engine may be from the FP32 device graph on the golden frames."""
+
+    mean_abs_probability: float
+    """Mean over pixels, of any golden frame; probabilities lie in [0, 1]."""
+    mask_disagreement: float
+    """Share of the mask pixels, of any golden frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What an engine gave on the golden frames, against the FP32 device graph."""
+
+    frames: int
+    mean_abs_probability: float | None
+    """Mean over pixels and frames; None where the engine gives no probability."""
+    mask_disagreement: float
+    """Share of the mask pixels, mean over frames."""
+    worst_abs_probability: float | None
+    """Mean over the pixels of the worst frame."""
+    worst_mask_disagreement: float
+    """Of the worst frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """What a plan is bound to: it loads nowhere else."""
+
+    tensorrt: str
+    """Name and version, e.g. 'TensorRT 10.3.0'."""
+    capabilities: tuple[int, ...]
+    """Compute capabilities, e.g. 87."""
+    device: str | None = None
+    """Name of the GPU that it was built on; None where it was built without one."""
+    cuda: str | None = None
+    """Newest CUDA version of that GPU's driver."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kit:
+    """All that a device needs beside the files to build an engine, and to check it."""
+
+    graph: str
+    """Name of the ONNX file that the builder takes, with Q/DQ and types as they shall run."""
+    golden: str
+    """Name of the file with golden frames and what the FP32 device graph makes of them."""
+    device: str
+    """Name of the device, as `--device` takes it."""
+    jetpack: str | None
+    tensorrt: str
+    """Version that the kit is made for: major.minor."""
+    capabilities: tuple[int, ...]
+    """Compute capabilities of the device."""
+    typed: bool
+    """Whether the graph states every type; if not, builder flags do, and `float_layers`."""
+    float_layers: tuple[str, ...] = ()
+    """Nodes that a weakly typed builder holds in FP32."""
+    dla: bool = False
+    """Whether DLA core 0 takes what it can."""
+    numerics: Mapping[str, Any] = field(default_factory=dict)
+    """How far the graph is from its FP32 original, simulated on a CPU."""
+    tolerance: Tolerance
+    trtexec: str | None = None
+    """The command that builds the plan without this package; None where there is no trtexec."""
+    bound: Binding | None = None
+    """Of the plan that is there."""
+    replay: Replay | None = None
+    """Of the plan that is there; None until it ran."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Kit:
+        """Inverse of `to_json`."""
+        bound, replay = data["bound"], data["replay"]
+        values = {
+            **data,
+            "capabilities": tuple(data["capabilities"]),
+            "float_layers": tuple(data["float_layers"]),
+            "tolerance": Tolerance(**data["tolerance"]),
+            "bound": bound and Binding(**{**bound, "capabilities": tuple(bound["capabilities"])}),
+            "replay": replay and Replay(**replay),
+        }
+        return cls(**values)

@@ -1,0 +1,127 @@
+"""What a kit is, how far it has come, and what to do next, in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from lightawnet_edge.backends.devices import RTX, Platform
+from lightawnet_edge.bundle import Bundle, Manifest
+from lightawnet_edge.kit import Kit
+from lightawnet_edge.layers import mac_shares
+from lightawnet_edge.specs import State
+
+
+def describe_kit(bundle: Bundle) -> str:
+    """Tell what a kit is for, what it asks for and executes, and how far from FP32 it is."""
+    manifest, kit = bundle.manifest, _kit(bundle.manifest)
+    contract = manifest.contract
+    size = sum((bundle.path / name).stat().st_size for name in manifest.files)
+    rows = {
+        "takes": f"frame {contract.frame} {contract.color} uint8, network {contract.network}, "
+        f"{manifest.routing} routing",
+        "for": f"{_platform(kit)}, {_capabilities(kit)}",
+        **_precisions(manifest),
+        "differs": _simulated(kit),
+        **_replayed(kit),
+        "state": _STATES[manifest.state],
+        "holds": f"{', '.join(sorted(manifest.files))}, {size / 1e6:.1f} MB; golden frames are "
+        f"{_source(kit)}",
+    }
+    return "\n".join([str(bundle.path), *(f"  {key:<9} {text}" for key, text in rows.items())])
+
+
+def next_steps(bundle: Bundle) -> str:
+    """How to finish a kit; empty where it is built."""
+    kit = _kit(bundle.manifest)
+    if bundle.manifest.state is State.BUILT:
+        return ""
+    command = f"  lightawnet-edge build {bundle.path.name}"
+    if kit.device == RTX:
+        return (
+            "check it on a machine with such a GPU, beside a copy of the folder; that replays the "
+            f"golden frames:\n{command}"
+        )
+    if _platform(kit).runs_the_package:
+        how = (
+            f"finish it on the {kit.device}, beside a copy of the folder:\n{command}\n"
+            "(needs numpy and the device's TensorRT, and cuda-python for the golden frames); or "
+            "build the plan alone, unchecked, inside the folder:"
+        )
+    else:
+        how = (
+            f"JetPack {kit.jetpack} has Python 3.8, too old for this package. Build the plan alone "
+            "on the device, inside a copy of the folder; to load it and to check it against "
+            "golden.npz is left to you, and the manifest stays pending:"
+        )
+    return f"{how}\n  {kit.trtexec}"
+
+
+_SMALL = 0.001
+_STATES = {
+    State.PENDING: "pending: there is no engine yet, it is built on the device",
+    State.UNCHECKED: "unchecked: the engine is built and never ran, golden frames not replayed",
+    State.BUILT: "built: the engine gave what was expected on the golden frames",
+}
+
+
+def _kit(manifest: Manifest) -> Kit:
+    assert manifest.kit is not None
+    return manifest.kit
+
+
+def _platform(kit: Kit) -> Platform:
+    return Platform(
+        device=kit.device,
+        jetpack=kit.jetpack,
+        tensorrt=kit.tensorrt,
+        capabilities=kit.capabilities,
+    )
+
+
+def _capabilities(kit: Kit) -> str:
+    named = ", ".join(f"SM{capability}" for capability in kit.capabilities)
+    return f"{named}, DLA core 0 where it can" if kit.dla else named
+
+
+def _precisions(manifest: Manifest) -> dict[str, str]:
+    asked = mac_shares(replace(layer, executed=layer.requested) for layer in manifest.layers)
+    rows = {"asks for": f"{_shares(asked)} (share of the convolution MACs)"}
+    if manifest.executed:
+        rows["executes"] = f"{_shares(manifest.executed)} (read back when it was built)"
+    return rows
+
+
+def _shares(shares: Mapping[str, float]) -> str:
+    """Every precision that has a share; a small one is not rounded away."""
+    return ", ".join(
+        f"{share:.1%} {name}" if share >= _SMALL else f"<{_SMALL:.1%} {name}"
+        for name, share in shares.items()
+        if share
+    )
+
+
+def _simulated(kit: Kit) -> str:
+    found = kit.numerics
+    return (
+        f"from its FP32 graph by {found['mean_abs_probability']:.2g} of probability on average, "
+        f"{found['max_abs_probability']:.2g} at most, and in {found['mask_disagreement']:.3%} of "
+        f"the mask pixels ({found['frames']} {_source(kit)}, on a CPU)"
+    )
+
+
+def _replayed(kit: Kit) -> dict[str, str]:
+    found = kit.replay
+    if found is None:
+        return {}
+    error = found.mean_abs_probability
+    mean = "" if error is None else f"by {error:.2g} of probability on average, and "
+    return {
+        "replayed": f"{mean}in {found.mask_disagreement:.3%} of the mask pixels "
+        f"({found.frames} golden frames, on the device)"
+    }
+
+
+def _source(kit: Kit) -> str:
+    name = str(kit.numerics["on"]["name"])
+    return name if name.startswith("packaged ") else f"frames of '{name}'"

@@ -1,0 +1,148 @@
+"""A session's buffers, copies and CUDA graph, on CUDA and TensorRT in host memory."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lightawnet_edge.backends.cuda_driver import CudaDevice, find_device
+from lightawnet_edge.backends.cuda_runtime import Cuda, open_cuda
+from lightawnet_edge.backends.tensorrt_session import TensorRtSession, check_binding
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
+from lightawnet_edge.kit import Binding
+from tests.backends.host_cuda import SHAPE, HostCuda, HostTensorRt
+
+CALLS = (
+    "cudaFree", "cudaFreeHost", "cudaGetLastError", "cudaGraphDestroy", "cudaGraphExecDestroy",
+    "cudaGraphInstantiateWithFlags", "cudaGraphLaunch", "cudaHostAlloc", "cudaMalloc",
+    "cudaMemcpyAsync", "cudaStreamBeginCapture", "cudaStreamCreate", "cudaStreamDestroy",
+    "cudaStreamEndCapture", "cudaStreamSynchronize",
+)  # fmt: skip
+ORIN = CudaDevice(name="Orin", capability=87, cuda="12.6")
+BOUND = Binding(tensorrt="TensorRT 10.3.0", capabilities=(87,), device="Orin", cuda="12.6")
+
+
+def frame(value: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.full(SHAPE, value, np.uint8)
+
+
+def open_one(api: HostCuda) -> TensorRtSession:
+    return TensorRtSession(HostTensorRt(api), b"plan", Cuda(api))
+
+
+@pytest.mark.parametrize("captures", [True, False], ids=["graph", "no graph"])
+def test_a_frame_goes_in_and_what_was_asked_for_comes_out(captures: bool) -> None:
+    api = HostCuda(captures=captures)
+    session = open_one(api)
+    launched = api.calls["cudaGraphLaunch"]
+    found = session.infer(frame(100), ("mask", "probability"))
+    np.testing.assert_array_equal(found["mask"], frame(155))
+    np.testing.assert_array_equal(found["probability"], np.full(SHAPE, 50, np.float32))
+    assert set(session.infer(frame(7), ("mask",))) == {"mask"}
+    assert api.calls["cudaGraphLaunch"] - launched == (2 if captures else 0)
+
+
+def test_outputs_are_the_caller_s_to_keep() -> None:
+    session = open_one(HostCuda())
+    first = session.infer(frame(1), ("mask",))["mask"]
+    session.infer(frame(2), ("mask",))
+    session.close()
+    np.testing.assert_array_equal(first, frame(254))
+
+
+def test_nothing_is_allocated_once_a_session_is_open() -> None:
+    api = HostCuda()
+    session = open_one(api)
+    before = api.calls["cudaMalloc"], len(api.memory)
+    assert before == (6, 6), "host and device memory of three tensors"
+    for value in range(5):
+        session.infer(frame(value), ("mask", "probability"))
+    assert (api.calls["cudaMalloc"], len(api.memory)) == before
+
+
+def test_closing_frees_everything_and_twice_does_no_harm() -> None:
+    api = HostCuda()
+    session = open_one(api)
+    session.close()
+    session.close()
+    assert not api.memory
+    assert api.calls["cudaStreamDestroy"] == api.calls["cudaStreamCreate"] == 1
+    assert api.calls["cudaGraphExecDestroy"] == api.calls["cudaGraphDestroy"] == 1
+
+
+def test_a_refused_plan_gives_its_reason_and_frees_everything() -> None:
+    api = HostCuda()
+    with pytest.raises(
+        ArtifactError, match=r"TensorRT 10\.3\.0 cannot load the plan: Serialization assertion"
+    ):
+        TensorRtSession(HostTensorRt(api), b"other", Cuda(api))
+    assert not api.memory
+    assert api.calls["cudaStreamDestroy"] == 1
+
+
+def test_an_error_of_cuda_names_the_call() -> None:
+    class Full(HostCuda):
+        def cudaMalloc(self, size: int) -> tuple[int, int]:  # noqa: N802 # CUDA's name
+            return 2, 0
+
+    with pytest.raises(BackendUnavailableError, match=r"cudaHostAlloc answered 2\."):
+        open_one(Full())
+
+
+def test_a_plan_of_another_version_is_refused_with_the_command_that_rebuilds_it() -> None:
+    check_binding(BOUND, "TensorRT 10.3.0", ORIN, Path("kit"))
+    with pytest.raises(BackendUnavailableError) as caught:
+        check_binding(BOUND, "TensorRT 10.7.0", ORIN, Path("engines/kit"))
+    assert str(caught.value) == (
+        "'engines/kit' cannot run here: its plan was built by TensorRT 10.3.0, here is TensorRT "
+        "10.7.0. Build it again on this machine: lightawnet-edge build --force engines/kit"
+    )
+
+
+def test_a_plan_for_another_gpu_is_refused_with_both_named() -> None:
+    other = CudaDevice(name="NVIDIA H200", capability=90, cuda="13.0")
+    with pytest.raises(
+        BackendUnavailableError,
+        match=r"built for SM87, the NVIDIA H200 here is SM90\. .*build --force kit, if .* --device",
+    ):
+        check_binding(BOUND, "TensorRT 10.3.0", other, Path("kit"))
+
+
+def test_cuda_python_has_every_call_of_a_session() -> None:
+    from cuda.bindings import runtime
+
+    assert [name for name in CALLS if not hasattr(runtime, name)] == []
+    assert runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
+    assert runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+
+
+def test_cuda_python_without_a_driver_says_so() -> None:
+    try:
+        find_device()
+    except BackendUnavailableError:
+        with pytest.raises(BackendUnavailableError, match=r"cudaStreamCreate answered cudaError"):
+            open_cuda("13.0")
+    else:
+        open_cuda("13.0").close()
+
+
+def test_a_missing_cuda_python_is_asked_for_in_the_driver_s_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("cuda.bindings.runtime", "cuda.cudart"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(BackendUnavailableError, match=r"pip install 'cuda-python==12\.\*'"):
+        open_cuda("12.6")
+
+
+def test_the_older_layout_of_cuda_python_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
+    monkeypatch.setitem(sys.modules, "cuda", HostCuda())
+    monkeypatch.setitem(sys.modules, "cuda.cudart", HostCuda())
+    cuda = open_cuda("11.4")
+    assert cuda.stream == 7
+    cuda.close()

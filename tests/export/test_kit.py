@@ -1,0 +1,254 @@
+"""Kits: what `export --target tensorrt` leaves behind where no engine can be built."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from lightawnet_edge.backends.devices import find_platform
+from lightawnet_edge.backends.onnxruntime import OnnxRuntimeBackend
+from lightawnet_edge.bundle import Bundle
+from lightawnet_edge.calibration.frames import CalibrationSet
+from lightawnet_edge.errors import BackendUnavailableError, SpecError
+from lightawnet_edge.export.kit import check_set, tolerance_for
+from lightawnet_edge.export.numerics import Numerics
+from lightawnet_edge.export.pipeline import export
+from lightawnet_edge.export.spec import ExportSpec, TensorRtOptions
+from lightawnet_edge.likeness import PRINTS
+from lightawnet_edge.runtime.golden import GOLDEN, Golden, replay, shortfalls
+from lightawnet_edge.runtime.kit_text import next_steps
+from lightawnet_edge.specs import Precision, Routing, State, Target
+
+Kits = dict[str, Path]
+
+
+def kit_of(
+    checkpoint: Path, dataset: Path | None, out: Path, precision: Precision, **changes: Any
+) -> Bundle:
+    options = {key: changes.pop(key) for key in ("device", "jetpack", "dla") if key in changes}
+    spec = ExportSpec(
+        target=Target.TENSORRT,
+        precision=precision,
+        weights=str(checkpoint),
+        calibration=dataset,
+        out=out,
+        tensorrt=TensorRtOptions(**{"device": "jetson-orin", **options}),
+        **changes,
+    )
+    return export(spec).bundle
+
+
+def test_a_kit_says_what_it_is_for_and_that_it_is_not_built(kits: Kits, dataset: Path) -> None:
+    bundle = Bundle.open(kits["tensorrt"])
+    manifest, kit = bundle.manifest, bundle.manifest.kit
+    assert bundle.path.name == "tiny-tensorrt-fp16-jetson-orin"
+    assert manifest.state is State.PENDING
+    assert set(manifest.files) == {"device.onnx", "typed.onnx", GOLDEN, PRINTS}
+    assert (manifest.executed, manifest.agreement) == ({}, {})
+    assert {layer.requested for layer in manifest.layers} == {Precision.FP16, Precision.FP32}
+    assert all(layer.macs and layer.executed is None for layer in manifest.layers)
+    assert kit is not None
+    assert (kit.device, kit.jetpack, kit.tensorrt) == ("jetson-orin", "6.2", "10.3")
+    assert (kit.capabilities, kit.typed, kit.float_layers) == ((87,), True, ())
+    assert kit.numerics["frames"] == 8
+    assert kit.numerics["on"]["name"] == dataset.name
+    assert 0 < kit.numerics["mean_abs_probability"] < 1e-3
+    assert (kit.bound, kit.replay) == (None, None)
+    assert manifest.calibration is not None, "frames decide what FP16 leaves in FP32"
+
+
+def test_the_typed_graph_passes_its_own_golden_frames(kits: Kits) -> None:
+    bundle = Bundle.open(kits["tensorrt"])
+    kit = bundle.manifest.kit
+    assert kit is not None
+    golden = Golden.read(bundle.path / kit.golden)
+    assert golden.frames.shape == (4, 64, 64, 3)
+    session = OnnxRuntimeBackend().load(bundle.path / kit.graph, Precision.FP32, 1)
+    assert not shortfalls(replay(session, golden), kit.tolerance)
+
+
+def test_an_engine_for_rtx_is_built_at_once_and_says_that_it_never_ran(kits: Kits) -> None:
+    bundle = Bundle.open(kits["tensorrt-rtx"])
+    bundle.verify()
+    manifest = bundle.manifest
+    assert bundle.path.name == "tiny-tensorrt-rtx-fp16"
+    assert (manifest.engine, manifest.state) == ("engine.plan", State.UNCHECKED)
+    assert bundle.engine.stat().st_size > 10_000
+    assert manifest.executed["fp16"] > 0.99
+    assert "unknown" not in manifest.executed
+    assert not any(layer.fell_back for layer in manifest.layers)
+    assert manifest.kit is not None
+    assert manifest.kit.bound is not None
+    assert manifest.kit.bound.capabilities == (80, 86, 89, 120, 121)
+    assert manifest.kit.bound.device is None, "it was built without a GPU"
+    assert manifest.kit.trtexec is None
+    assert "lightawnet-edge build tiny-tensorrt-rtx-fp16" in next_steps(bundle)
+
+
+def test_an_equal_export_keeps_the_kit_and_another_device_is_another_bundle(
+    checkpoint: Path, dataset: Path, kits: Kits
+) -> None:
+    spec = ExportSpec(
+        target=Target.TENSORRT,
+        precision=Precision.FP16,
+        weights=str(checkpoint),
+        calibration=dataset,
+        out=kits["tensorrt"].parent,
+        tensorrt=TensorRtOptions(device="jetson-orin"),
+    )
+    assert not export(spec).built
+    thor = replace(spec, name=kits["tensorrt"].name, tensorrt=TensorRtOptions(device="jetson-thor"))
+    with pytest.raises(SpecError, match="It was made from other inputs"):
+        export(thor)
+
+
+def test_int8_for_tensorrt_8_goes_by_flags_and_is_told_its_float_layers(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    bundle = kit_of(checkpoint, dataset, tmp_path, Precision.INT8, jetpack="5.1")
+    kit = bundle.manifest.kit
+    assert bundle.path.name == "tiny-tensorrt-int8-jetson-orin-jp5.1"
+    assert bundle.manifest.routing is Routing.STATIC
+    assert kit is not None
+    assert not kit.typed
+    model = onnx.load(bundle.path / kit.graph)
+    assert [entry.version for entry in model.opset_import] == [17]
+    assert not any(tensor.data_type == tensor.FLOAT16 for tensor in model.graph.initializer)
+    assert any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+    operators = {node.name: node.op_type for node in model.graph.node}
+    held = {operators[name] for name in kit.float_layers}
+    assert "Softmax" in held
+    assert not held & {"QuantizeLinear", "DequantizeLinear", "Cast"}
+    quantized = [layer for layer in bundle.manifest.layers if layer.requested is Precision.INT8]
+    assert quantized
+    assert not {layer.name for layer in quantized} & set(kit.float_layers)
+    assert kit.trtexec is not None
+    assert "--fp16 --int8 --precisionConstraints=obey" in kit.trtexec
+    assert "Python 3.8, too old" in next_steps(bundle)
+
+
+def test_a_kit_without_probability_is_checked_by_it_all_the_same(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    bundle = kit_of(checkpoint, dataset, tmp_path, Precision.FP16, probability=False)
+    kit = bundle.manifest.kit
+    assert kit is not None
+    assert kit.numerics["mean_abs_probability"] > 0
+    for name in (bundle.manifest.device_graph, kit.graph):
+        outputs = onnx.load(bundle.path / name).graph.output
+        assert [output.name for output in outputs] == ["mask"]
+    golden = Golden.read(bundle.path / kit.golden)
+    assert golden.probabilities is None
+    session = OnnxRuntimeBackend().load(bundle.path / kit.graph, Precision.FP32, 1)
+    found = replay(session, golden)
+    assert found.mean_abs_probability is None
+    assert not shortfalls(found, kit.tolerance)
+
+
+def test_fp32_needs_no_second_graph(checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
+    bundle = kit_of(checkpoint, dataset, tmp_path, Precision.FP32, device="jetson-thor")
+    kit = bundle.manifest.kit
+    assert kit is not None
+    assert kit.graph == bundle.manifest.device_graph == "device.onnx"
+    assert set(bundle.manifest.files) == {"device.onnx", GOLDEN}
+    assert bundle.manifest.calibration is None
+
+
+@pytest.mark.parametrize(
+    ("precision", "changes", "message"),
+    [
+        (Precision.FP16, {"jetpack": "5.0"}, "no convolution with a computed kernel"),
+        (Precision.INT8, {"jetpack": "5.1", "routing": Routing.DYNAMIC}, "fails on INT8"),
+        (Precision.FP16, {"device": "jetson-thor", "dla": True}, "it has no DLA"),
+        (Precision.FP16, {"dla": True}, "a DLA takes no computed kernels"),
+        (Precision.INT8, {"dla": True}, "takes INT8 from a calibrator alone"),
+        (Precision.BF16, {}, "writes no BF16 graph"),
+        (Precision.FP16, {"device": "jetson-nano"}, "Unknown device 'jetson-nano'. Known: jetson"),
+        (Precision.FP16, {"jetpack": "4.6"}, "Unknown JetPack '4.6'. Known for jetson-orin: 6.2"),
+        (Precision.FP16, {"device": "rtx"}, "Use --target tensorrt-rtx"),
+    ],
+)
+def test_what_a_device_cannot_do_is_refused_with_the_reason(
+    checkpoint: Path, tmp_path: Path, precision: Precision, changes: Any, message: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        kit_of(checkpoint, None, tmp_path, precision, **changes)
+    assert message in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "message"),
+    [
+        (Target.ONNX, TensorRtOptions(device="jetson-orin"), "--device is for --target tensorrt"),
+        (Target.OPENVINO, TensorRtOptions(must_build=True), "--must-build is for --target tens"),
+        (Target.TENSORRT_RTX, TensorRtOptions(jetpack="6.2"), "engines are portable over the GPUs"),
+    ],
+)
+def test_options_of_tensorrt_mean_nothing_elsewhere(
+    target: Target, options: TensorRtOptions, message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        ExportSpec(target=target, precision=Precision.FP32, tensorrt=options)
+
+
+def test_an_engine_that_must_be_built_here_is_refused_where_it_cannot(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    options = TensorRtOptions(device="jetson-orin", must_build=True)
+    spec = ExportSpec(
+        target=Target.TENSORRT,
+        precision=Precision.FP32,
+        weights=str(checkpoint),
+        out=tmp_path,
+        tensorrt=options,
+    )
+    with pytest.raises(BackendUnavailableError, match=r"built on the device.*Leave --must-build"):
+        export(spec)
+    assert not list(tmp_path.iterdir())
+
+
+def test_packaged_frames_that_set_scales_are_not_those_that_check(dataset: Path) -> None:
+    packaged = CalibrationSet.open(None)
+    apart = check_set(packaged, packaged=True)
+    assert apart.source.name == "packaged evaluation frames"
+    assert not set(apart.files) & set(packaged.files)
+    mine = CalibrationSet.open(dataset)
+    assert check_set(mine, packaged=False) is mine
+
+
+def test_the_tolerance_grows_with_what_the_simulation_saw() -> None:
+    seen = Numerics(
+        frames=4,
+        max_abs_probability=0.5,
+        mean_abs_probability=0.004,
+        mask_disagreement=0.003,
+        max_mask_disagreement=0.008,
+    )
+    tolerance = tolerance_for(seen)
+    assert tolerance.mean_abs_probability == pytest.approx(0.013)
+    assert tolerance.mask_disagreement == pytest.approx(0.025)
+
+
+def test_golden_frames_that_cannot_be_read_say_so(tmp_path: Path) -> None:
+    from lightawnet_edge.errors import ArtifactError
+
+    (tmp_path / GOLDEN).write_bytes(b"broken")
+    with pytest.raises(ArtifactError, match="Export the kit again"):
+        Golden.read(tmp_path / GOLDEN)
+    np.savez(tmp_path / GOLDEN, frames=np.zeros(3))
+    with pytest.raises(ArtifactError, match="Export the kit again"):
+        Golden.read(tmp_path / GOLDEN)
+
+
+def test_only_jetpack_5_has_a_python_too_old_for_this_package() -> None:
+    assert find_platform("jetson-orin").runs_the_package
+    assert find_platform("jetson-thor").runs_the_package
+    assert find_platform("rtx").runs_the_package
+    assert not find_platform("jetson-xavier").runs_the_package
+    assert not find_platform("jetson-orin", "5.1").runs_the_package
