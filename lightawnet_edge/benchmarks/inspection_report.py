@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich import box
@@ -12,15 +13,20 @@ from rich.text import Text
 
 from lightawnet_edge.benchmarks.inspection import SCHEMA, Inspection
 from lightawnet_edge.benchmarks.verdict import milliseconds, percent
-from lightawnet_edge.layers import LayerRecord
+from lightawnet_edge.layers import LayerRecord, mac_shares
+from lightawnet_edge.specs import State
 
 _NAMED = 5
 """Layers, and kinds of work, that a sentence names."""
+_WORTH = 5e-4
+"""Share of the MACs from which a precision is named: what would not round to 0 %."""
 _NONE = "–"
 
 
 def verdict(found: Inspection) -> str:
     """What ran, what fell back, and where the time goes, in a few sentences."""
+    if found.manifest.state is State.PENDING:
+        return _asked(found.convolutions)
     ran = sorted(found.executed.items(), key=lambda item: -item[1])
     shares = ", ".join(f"{percent(share)} in {name.upper()}" for name, share in ran if share > 0)
     where = "" if found.here else f"On {found.manifest.machine.get('cpu', 'another machine')}, "
@@ -129,6 +135,17 @@ def _times(found: Inspection, layer: LayerRecord) -> tuple[str, str]:
     if layer.seconds is None or share is None:
         return _NONE, _NONE
     return f"{1000 * layer.seconds:.3f}", f"{100 * share:.1f}"
+
+
+def _asked(layers: Sequence[LayerRecord]) -> str:
+    """What a kit asks for; nothing of it has run."""
+    shares = mac_shares(replace(one, executed=one.requested) for one in layers)
+    asked = sorted(shares.items(), key=lambda item: -item[1])
+    named = (f"{percent(share)} in {name.upper()}" for name, share in asked if share >= _WORTH)
+    return (
+        f"Not built yet: the kit asks for {', '.join(named)} of the convolution MACs. What runs, "
+        "its device tells: lightawnet-edge build."
+    )
 
 
 def _fallbacks(layers: Sequence[LayerRecord]) -> str:

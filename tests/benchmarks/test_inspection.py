@@ -7,6 +7,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from lightawnet_edge.benchmarks.inspection_report import console, to_json, verdi
 from lightawnet_edge.bundle import Bundle
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.layers import CONVOLUTION, LayerRecord
-from lightawnet_edge.specs import Precision
+from lightawnet_edge.specs import Precision, State
 
 Bundles = dict[tuple[str, str], Path]
 INT8, FP32 = Precision.INT8, Precision.FP32
@@ -174,6 +175,21 @@ def test_a_bundle_that_cannot_run_here_shows_its_manifest_and_the_reason(
     assert "as recorded when it was exported" in text
     assert "missing what runs on this machine" in text
     assert "theirs_I8" in text
+
+
+def test_a_kit_that_is_not_built_tells_what_it_asks_for(
+    make_bundle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(target: object, precision: object) -> object:
+        raise BackendUnavailableError("tensorrt int8", "no GPU is visible")
+
+    monkeypatch.setattr(backends, "get_for", absent)
+    asked = tuple(replace(layer, executed=None, kernel=None) for layer in RECORDED)
+    found = inspect(InspectSpec(bundle=make_bundle("b", layers=asked, state=State.PENDING).path))
+    told = verdict(found)
+    assert told.startswith("Not built yet: the kit asks for ")
+    assert "UNKNOWN" not in told
+    assert "did not run" not in told
 
 
 def test_without_opencv_the_kernels_are_still_told(
