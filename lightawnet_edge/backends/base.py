@@ -84,8 +84,8 @@ _KINDS = {
     "concat/split": "Concat Concatenation Gather Slice Split StridedSlice VariadicSplit",
     "elementwise": "Add Clip Div Eltwise Equal Exp FakeQuantize Greater GreaterOrEqual LeakyRelu "
     "Less Math Mul PRelu Pow Relu Sigmoid Sqrt Sub Subgraph Where",
-    "reorder/convert": "Cast Convert DequantizeLinear QuantizeLinear Reorder ReorderInput "
-    "ReorderOutput Reshape Squeeze Transpose Unsqueeze",
+    "reorder/convert": "Cast Convert DepthToSpace DequantizeLinear QuantizeLinear Reorder "
+    "ReorderInput ReorderOutput Reshape Squeeze Transpose Unsqueeze",
     "pooling": "AveragePool GlobalAveragePool MaxPool Pooling",
     "matrix product": "FullyConnected Gemm MatMul MatMulInteger MatMulIntegerToFloat",
     "reduction/softmax": "Reduce ReduceMax ReduceMean ReduceMin ReduceSum Softmax",
