@@ -129,6 +129,8 @@ class TrainConfig:
     seed: int = 0
     init: str | None = None
     """Checkpoint (file or packaged name) to start from."""
+    teacher: str | None = None
+    """Checkpoint (file or packaged name) whose probabilities are learned beside the masks."""
     freeze_norm: bool = False
     """Keep the statistics of batch norms as they are (for fine-tuning and tiny batches)."""
     training_data: str = ""

@@ -47,6 +47,15 @@ def bce_dice(logits: Tensor, truth: Tensor) -> Tensor:
     return bce(logits, truth) + soft_dice(logits, truth)
 
 
+def distillation(logits: Tensor, teacher: Tensor) -> Tensor:
+    """Mean cross-entropy between a teacher's probabilities and ours; logits of both (N, 1, H, W).
+
+    References:
+        Hinton et al. 2015, "Distilling the knowledge in a neural network", arXiv 1503.02531.
+    """
+    return bce(logits, torch.sigmoid(teacher))
+
+
 def get(name: str) -> Loss:
     """Loss by the name that the config uses.
 

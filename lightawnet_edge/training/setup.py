@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightawnet_edge.errors import BackendUnavailableError, SpecError
-from lightawnet_edge.model.checkpoint import load_checkpoint
+from lightawnet_edge.model.checkpoint import load_checkpoint, read_metadata, resolve
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.routing import freeze, mean_routing, widen
 from lightawnet_edge.training.config import TrainConfig
@@ -116,6 +116,25 @@ def make_network(config: TrainConfig, frames: Iterable[Tensor]) -> LightAWNet:
         f"--init '{config.init}' has {network.experts} experts, this run {config.experts}. "
         f"Set experts = {network.experts}, or 1 to freeze its routing."
     )
+
+
+def make_teacher(config: TrainConfig) -> LightAWNet | None:
+    """The network of `config.teacher`, never trained; None without one.
+
+    Raises:
+        ArtifactError: The checkpoint is missing or broken.
+        SpecError: It sees other inputs than the network in training.
+    """
+    if config.teacher is None:
+        return None
+    meta = read_metadata(resolve(config.teacher))
+    if (meta.in_channels, meta.normalization) != (config.in_channels, config.normalization):
+        raise SpecError(
+            f"teacher '{config.teacher}' takes {meta.in_channels} channel(s) and "
+            f"{meta.normalization}, this run {config.in_channels} and {config.normalization}: both "
+            "must see the same inputs."
+        )
+    return load_checkpoint(config.teacher).eval().requires_grad_(False)
 
 
 def make_optimizers(

@@ -49,6 +49,7 @@ from lightawnet_edge.training.setup import (
     make_accelerator,
     make_network,
     make_optimizers,
+    make_teacher,
     rate_factor,
 )
 from lightawnet_edge.training.state import Ema, RunState
@@ -127,6 +128,8 @@ class _Run:
         self.loss = losses.get(config.loss)
         self.records: list[EpochRecord] = []
         network = make_network(config, self._inputs(train_set)).train()
+        teacher = make_teacher(config)
+        self.teacher = teacher.to(accelerator.device) if teacher else None
         self.ema = Ema(network.to(accelerator.device), config.ema_decay)
         self.sampler = EpochSampler(len(train_set), config.seed)
         encoder = Encoder().to(accelerator.device) if config.hints else None
@@ -270,7 +273,7 @@ class _Run:
         draws = draw(self.config.seed, epoch, indices)
         frames, truth = augment(images.float() / 255, masks.float(), draws, self.config.augment)
         logits, hint_error = self.model(frames)
-        loss = self.loss(logits.float(), truth)
+        loss = self.loss(logits.float(), truth) + self._distillation(frames, logits)
         self.accelerator.backward(loss + self.config.hints * hint_error)
         if self.config.clip_norm:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
@@ -280,6 +283,14 @@ class _Run:
             optimizer.step()
             optimizer.zero_grad()
         return loss.detach()
+
+    def _distillation(self, frames: Tensor, logits: Tensor) -> Tensor:
+        """What the teacher adds to the loss of these frames; 0 without one."""
+        if self.teacher is None:
+            return logits.new_zeros(())
+        with torch.no_grad(), self.accelerator.autocast():
+            said = self.teacher(normalize(frames, self.config.normalization))
+        return losses.distillation(logits.float(), said.float())
 
     def _finite(self, loss: Tensor, epoch: int, number: int) -> float:
         value = float(loss)

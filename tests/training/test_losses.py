@@ -63,6 +63,15 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_shards(name: str, truth: torch.T
     assert float(loss(logits, truth)) == pytest.approx(float(sum(shards)) / 2, rel=1e-6)
 
 
+def test_distillation_rests_where_both_say_the_same() -> None:
+    teacher = torch.linspace(-3, 3, 16).reshape(1, 1, 4, 4)
+    student = teacher.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(losses.distillation(student, teacher), student)
+    assert float(slope.abs().max()) < 1e-7
+    apart = losses.distillation(teacher.flip(3), teacher)
+    assert float(apart) > float(losses.distillation(teacher, teacher))
+
+
 def test_an_unknown_loss_is_refused() -> None:
     with pytest.raises(SpecError, match="Unknown loss 'focal'"):
         losses.get("focal")

@@ -16,6 +16,7 @@ from lightawnet_edge.training.setup import (
     make_accelerator,
     make_network,
     make_optimizers,
+    make_teacher,
     rate_factor,
     resolve_precision,
 )
@@ -122,6 +123,18 @@ def test_init_with_as_many_experts_as_cannot_be_made_is_refused(
 def test_init_with_other_channels_is_refused(make_config: MakeConfig, checkpoint: Path) -> None:
     with pytest.raises(SpecError, match=r"takes 3 channel\(s\), this run 1. Set --in-channels 3"):
         make_network(make_config(init=str(checkpoint), in_channels=1), [])
+
+
+def test_a_teacher_is_never_trained_and_sees_the_same_inputs(
+    make_config: MakeConfig, checkpoint: Path
+) -> None:
+    assert make_teacher(make_config()) is None
+    teacher = make_teacher(make_config(teacher=str(checkpoint)))
+    assert teacher is not None
+    assert not teacher.training
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+    with pytest.raises(SpecError, match="both must see the same inputs"):
+        make_teacher(make_config(teacher=str(checkpoint), in_channels=1))
 
 
 def test_what_is_missing_is_named_with_the_command_that_installs_it(

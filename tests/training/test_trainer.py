@@ -154,6 +154,21 @@ def test_the_papers_loss_by_name(make_config: MakeConfig) -> None:
     assert 0.4 < seen.epochs[0].loss < 1.2
 
 
+def test_a_teacher_draws_the_network_towards_what_it_says(
+    make_config: MakeConfig, checkpoint: Path, tmp_path: Path
+) -> None:
+    frames = torch.from_numpy(np.stack([frame for frame, _ in blobs(4, Size(32, 32), seed=3)]))
+    inputs = frames.permute(0, 3, 1, 2).float() / 255
+    said = torch.sigmoid(load_checkpoint(checkpoint)(inputs)).detach()
+
+    def distance(teacher: str | None) -> float:
+        config = make_config(out=tmp_path / str(bool(teacher)), teacher=teacher, ema_decay=0)
+        found = torch.sigmoid(load_checkpoint(train(config).checkpoint)(inputs))
+        return float((found.detach() - said).abs().mean())
+
+    assert distance(str(checkpoint)) < distance(None)
+
+
 # --- refusals
 
 
