@@ -223,11 +223,13 @@ def test_a_misspelt_request_exits_2(cli: Cli, arguments: list[str]) -> None:
     assert "Traceback" not in done.err
 
 
-def test_debug_shows_the_traceback(cli: Cli) -> None:
+@pytest.mark.parametrize("before", [True, False])
+def test_debug_shows_the_traceback_wherever_it_stands(cli: Cli, before: bool) -> None:
     from lightawnet_edge.errors import SpecError
 
+    request = ("export", "--int8", "--fp32")
     with pytest.raises(SpecError):
-        cli("--debug", "export", "--int8", "--fp32")
+        cli(*(("--debug", *request) if before else (*request, "--debug")))
 
 
 def test_run_writes_masks_and_reports_broken_frames(

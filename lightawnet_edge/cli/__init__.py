@@ -60,22 +60,24 @@ def root(
 
 def main() -> None:
     """Run the command line; turn the package's own errors into one line and an exit code."""
+    rest = [word for word in sys.argv[1:] if word != "--debug"]
+    debug = len(rest) < len(sys.argv) - 1
     try:
-        app()
+        app(["--debug", *rest] if debug else rest)  # it means the same wherever it stands
     except EdgeError as error:
-        if "--debug" in sys.argv:
+        if debug:
             raise
         complain(str(error))
         raise SystemExit(error.exit_code) from None
     except ModuleNotFoundError as error:
-        if "--debug" in sys.argv:
+        if debug:
             raise
         complain(
             f"{error}. Install all that a workstation needs: pip install 'lightawnet-edge[all]'"
         )
         raise SystemExit(BackendUnavailableError.exit_code) from None
     except OSError as error:
-        if "--debug" in sys.argv or error.filename is None:
+        if debug or error.filename is None:
             raise
         complain(f"'{error.filename}': {error.strerror}.")
         raise SystemExit(ArtifactError.exit_code) from None

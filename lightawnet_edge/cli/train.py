@@ -92,6 +92,7 @@ def train(
 
     require()  # before torch and its like are imported
     from lightawnet_edge.training.progress import RichProgress
+    from lightawnet_edge.training.trainer import STATE
     from lightawnet_edge.training.trainer import train as fit
 
     flags: dict[str, Any] = {
@@ -107,7 +108,12 @@ def train(
     try:
         result = fit(resolved, resume=resume, observer=RichProgress(err_console))
     except KeyboardInterrupt:
-        narrate(f"interrupted; go on with --resume: '{resolved.out}' holds the last whole epoch")
+        kept = (resolved.out / STATE).exists()
+        narrate(
+            f"interrupted; go on with --resume: '{resolved.out}' holds the last whole epoch"
+            if kept
+            else "interrupted in the first epoch: nothing was kept"
+        )
         raise typer.Exit(INTERRUPTED) from None
     if os.environ.get("RANK", "0") != "0":
         return  # torchrun: the first process speaks for all
