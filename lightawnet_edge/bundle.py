@@ -19,6 +19,7 @@ from typing import Any
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.kit import Kit
 from lightawnet_edge.layers import LayerRecord
+from lightawnet_edge.routing_record import RoutingRecord
 from lightawnet_edge.specs import (
     ColorOrder,
     Normalization,
@@ -141,6 +142,8 @@ class Manifest:
     """How far the engine has come; bundles that do not say it are built."""
     kit: Kit | None = None
     """How a device builds and checks the engine; None where it is built where it is exported."""
+    chosen: RoutingRecord | None = None
+    """How `auto` routing was chosen; None with another routing."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values with the schema number."""
@@ -164,6 +167,7 @@ class Manifest:
             "layers": [layer.to_json() for layer in self.layers],
             "state": str(self.state),
             **({"kit": self.kit.to_json()} if self.kit else {}),
+            **({"chosen": self.chosen.to_json()} if self.chosen else {}),
         }
 
     @classmethod
@@ -188,6 +192,7 @@ class Manifest:
             layers=tuple(LayerRecord.from_json(layer) for layer in data.get("layers", ())),
             state=State(data.get("state", State.BUILT)),
             kit=Kit.from_json(data["kit"]) if data.get("kit") else None,
+            chosen=RoutingRecord.from_json(data["chosen"]) if data.get("chosen") else None,
         )
 
 

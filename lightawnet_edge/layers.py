@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.specs import Precision, Routing
+from lightawnet_edge.specs import Precision
 
 CONVOLUTION = "convolution"
 MIN_INT8_SHARE = 0.90
-"""Least share of the convolution MACs that an INT8 engine with static routing runs in INT8."""
+"""Least share that an INT8 engine runs in INT8, of the MACs of layers with a constant kernel."""
 _NAMED = 5
 """Layers that a message names."""
 
@@ -38,6 +38,8 @@ class LayerRecord:
     """Multiply-accumulates per frame; 0 for a layer that is no convolution."""
     seconds: float | None = None
     """Per frame, where it was timed."""
+    computed: bool = False
+    """Whether its kernel is computed per frame: such a convolution runs in float on purpose."""
 
     @property
     def fell_back(self) -> bool:
@@ -54,6 +56,7 @@ class LayerRecord:
             "kernel": self.kernel,
             "macs": self.macs,
             "seconds": self.seconds,
+            "computed": self.computed or None,
         }
         return {key: value for key, value in values.items() if value is not None}
 
@@ -91,32 +94,32 @@ def check_share(share: float | None) -> None:
 
 def int8_shortfall(
     precision: Precision,
-    routing: Routing,
     executed: Mapping[str, float],
     layers: Sequence[LayerRecord],
     minimum: float | None,
 ) -> str | None:
     """Say by how much an engine misses its share of INT8, and where; None where it does not.
 
-    Only INT8 engines have such a share.
+    Only INT8 engines have such a share. It is that of the MACs of layers with a constant kernel:
+    those that stay dynamic run in float on purpose.
 
     Args:
         precision: Requested precision of the engine.
-        routing: Of the engine.
-        executed: Precision to share of the convolution MACs.
-        layers: Of the engine, to name those outside INT8; may be empty.
-        minimum: Least share; None takes `MIN_INT8_SHARE`, or 0 unless routing is static: layers
-            that stay dynamic run in float on purpose.
+        executed: Precision to share of all convolution MACs, for an engine without `layers`.
+        layers: Of the engine; may be empty.
+        minimum: Least share; None takes `MIN_INT8_SHARE`.
     """
     if precision is not Precision.INT8:
         return None
-    if minimum is None:
-        minimum = MIN_INT8_SHARE if routing is Routing.STATIC else 0.0
-    share = executed.get(str(Precision.INT8), 0.0)
+    minimum = MIN_INT8_SHARE if minimum is None else minimum
+    counted = [layer for layer in layers if layer.macs and not layer.computed]
+    share = (mac_shares(counted) if counted else executed).get(str(Precision.INT8), 0.0)
     if share >= minimum:
         return None
-    text = f"{share:g} of the convolution MACs ran in INT8, expected at least {minimum:g}"
-    return f"{text}. {_outside(layers)}" if layers else f"{text}."
+    dynamic = sum(layer.computed for layer in layers)
+    besides = f" beside {dynamic} dynamic layers" if dynamic else ""
+    text = f"{share:g} of the convolution MACs{besides} ran in INT8, expected at least {minimum:g}"
+    return f"{text}. {_outside(counted)}" if counted else f"{text}."
 
 
 def _outside(layers: Sequence[LayerRecord]) -> str:

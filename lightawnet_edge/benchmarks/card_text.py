@@ -13,8 +13,8 @@ from lightawnet_edge.benchmarks.evaluation_report import (
     markdown_table,
     notes,
 )
-from lightawnet_edge.benchmarks.stats import Interval, mean_interval
 from lightawnet_edge.benchmarks.training_record import TrainingRecord, settings, side_by_side
+from lightawnet_edge.intervals import Interval, mean_interval
 
 _TOLD_ELSEWHERE = ("out", "training_data", "license")
 _TENTHS = 10

@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lightawnet_edge.benchmarks.stats import Interval, mean_interval
 from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.intervals import Interval, mean_interval
 
 SCHEMA = 1  # 1: first version. Say here what every later number changed.
 EVALUATION_JSON, WORST_JPEG = "evaluation.json", "worst.jpg"

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lightawnet_edge.benchmarks.evaluation import SIZES, Evaluation, Summary
-from lightawnet_edge.benchmarks.stats import MIN_FRAMES, Interval
+from lightawnet_edge.benchmarks.stats import MIN_FRAMES
+from lightawnet_edge.intervals import Interval
 
 HEADINGS = ("frames", "Dice", "IoU", "precision", "recall", "HD95 px", "HD95 %")
 _NAME_LETTERS = 14

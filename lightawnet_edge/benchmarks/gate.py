@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lightawnet_edge.benchmarks.records import Record
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.layers import int8_shortfall
-from lightawnet_edge.specs import Precision, Routing
+from lightawnet_edge.specs import Precision
 
 
 def check_int8(records: Sequence[Record], minimum: float | None) -> None:
@@ -23,7 +23,6 @@ def check_int8(records: Sequence[Record], minimum: float | None) -> None:
     found = {
         record.bundle: int8_shortfall(
             Precision(record.precision),
-            Routing(record.routing),
             record.executed,
             record.layers,
             minimum,

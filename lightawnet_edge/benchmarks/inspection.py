@@ -219,6 +219,7 @@ def _joined(recorded: tuple[LayerRecord, ...], found: ReadBack) -> tuple[LayerRe
             ran.get(layer.name, replace(layer, executed=None, kernel=None)),
             requested=layer.requested,
             macs=layer.macs,
+            computed=layer.computed,
         )
         for layer in recorded
     ]

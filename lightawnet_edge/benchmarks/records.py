@@ -16,13 +16,12 @@ from typing import Any
 from lightawnet_edge.benchmarks.stats import (
     MAX_OTHERS,
     MIN_FRAMES,
-    Interval,
     Latency,
     latency_doubts,
-    mean_interval,
     summarize,
 )
 from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.intervals import Interval, mean_interval
 from lightawnet_edge.layers import LayerRecord
 from lightawnet_edge.machine import Machine, MachineState
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from lightawnet_edge.errors import SpecError
 
@@ -28,10 +28,6 @@ MIN_FRAMES = 100
 and a few lose much. With one frame in eight losing 0.08 Dice on average, nominal 95 % covered 69 %
 at 16 frames, 79 % at 30 and 89 % at 100 (simulated)."""
 
-_RESAMPLES = 10_000
-_BLOCK = 1_000_000
-"""Indices drawn at once: bounds memory to 8 MB, whatever the number of frames."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
@@ -45,20 +41,6 @@ class Latency:
     p99_s: float
     mad_s: float
     """Median absolute deviation from p50: the spread, deaf to outliers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean with its 95 % confidence interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the sign of the mean is more than chance."""
-        return self.low > 0 or self.high < 0
 
 
 def summarize(samples_s: ArrayLike) -> Latency:
@@ -121,35 +103,3 @@ def drift(rounds_s: Sequence[Sequence[float]]) -> float:
         for part in (rounds_s[:third], rounds_s[-third:])
     )
     return last / first - 1
-
-
-def mean_interval(differences: ArrayLike, seed: int = 0) -> Interval:
-    """Mean of paired differences with a 95 % percentile-bootstrap interval.
-
-    Args:
-        differences: One value per pair, shape (n,), n at least 1.
-        seed: Of the resampling; equal inputs give equal intervals.
-
-    Raises:
-        SpecError: There is no pair.
-
-    References:
-        Efron and Tibshirani 1993, "An Introduction to the Bootstrap", §13.3.
-    """
-    values = np.asarray(differences, dtype=np.float64)
-    if values.size == 0:
-        raise SpecError("No pair to compare. Give at least one frame.")
-    low, high = np.percentile(_bootstrap_means(values, np.random.default_rng(seed)), (2.5, 97.5))
-    return Interval(float(values.mean()), float(low), float(high))
-
-
-def _bootstrap_means(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Means of `_RESAMPLES` samples of the same size, drawn with replacement."""
-    rows = max(1, _BLOCK // values.size)
-    counts = [min(rows, _RESAMPLES - done) for done in range(0, _RESAMPLES, rows)]
-    return np.concatenate(
-        [
-            values[rng.integers(values.size, size=(count, values.size))].mean(axis=1)
-            for count in counts
-        ]
-    )

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightawnet_edge.benchmarks.records import BenchResult, Record
-from lightawnet_edge.benchmarks.stats import MAX_OTHERS, Interval, mean_interval
+from lightawnet_edge.benchmarks.stats import MAX_OTHERS
+from lightawnet_edge.intervals import Interval, mean_interval
 
 
 @dataclass(frozen=True, slots=True)

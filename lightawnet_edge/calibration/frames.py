@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lightawnet_edge.bundle import Source, digest_of, sha256_of
 from lightawnet_edge.calibration.record import RECORD, SetRecord, read_record
-from lightawnet_edge.errors import SpecError
+from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.frames import UInt8, fit, image_files, read_frame
 from lightawnet_edge.likeness import FramePrint, print_frame
 from lightawnet_edge.samples import CALIBRATION
@@ -58,6 +58,24 @@ class CalibrationSet:
         if self.record is not None:
             return self.record.prints
         return tuple(print_frame(file.stem, read_frame(file)) for file in self.files)
+
+    def masks(self) -> tuple[Path, ...] | None:
+        """Mask files of the images, from the folder `masks` beside `images`; None without it.
+
+        Raises:
+            ArtifactError: An image has no mask there.
+        """
+        folder = self.files[0].parent.parent / "masks"
+        if self.files[0].parent.name != "images" or not folder.is_dir():
+            return None
+        known = image_files(folder)
+        for file in self.files:
+            if file.stem not in known:
+                raise ArtifactError(
+                    f"'{file}' has no mask: expected '{file.stem}.png' or the like in '{folder}'. "
+                    "Add it, or leave the whole folder out."
+                )
+        return tuple(known[file.stem] for file in self.files)
 
     def frames(self, size: Size, color: ColorOrder) -> Iterator[UInt8]:
         """Yield each image as a camera of this size and color order would give it."""

@@ -11,13 +11,16 @@ import io
 import logging
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError
 from lightawnet_edge.frames import UInt8
 from lightawnet_edge.specs import Target
+
+if TYPE_CHECKING:
+    import onnx
 
 Frames = Callable[[], Iterable[UInt8]]
 """Starts over with each call: quantizers read the frames more than once."""
@@ -30,11 +33,23 @@ matters: ONNX Runtime turns a float convolution between quantized neighbours int
 _INPUT = "frame"
 
 
-def quantize(device_graph: Path, folder: Path, target: Target, frames: Frames) -> Path:
-    """Quantize a device graph with static routing to INT8, and return the model file in `folder`.
+def quantize(
+    device_graph: Path,
+    folder: Path,
+    target: Target,
+    frames: Frames,
+    floats: Collection[str] = (),
+) -> Path:
+    """Quantize a device graph to INT8, and return the model file in `folder`.
 
-    Weights are symmetric per channel. Activation ranges come from `frames`: uint8, (H, W, 3) or
-    (H, W).
+    Weights are symmetric per channel.
+
+    Args:
+        device_graph: FP32 device graph.
+        folder: Where the model is written.
+        target: Decides the quantizer and the representation.
+        frames: Set the ranges of activations: uint8, (H, W, 3) or (H, W).
+        floats: Names of convolutions that stay in float, with what computes their kernels.
 
     Raises:
         BackendUnavailableError: The quantizer of `target` is not installed.
@@ -42,7 +57,24 @@ def quantize(device_graph: Path, folder: Path, target: Target, frames: Frames) -
     """
     quantizers = {Target.OPENVINO: _with_nncf, Target.ONNX: _with_onnxruntime}
     with tool_errors(target, device_graph):
-        return quantizers[target](device_graph, folder, frames)
+        return quantizers[target](device_graph, folder, frames, float_patterns(floats))
+
+
+def computed_kernels(model: onnx.ModelProto) -> frozenset[str]:
+    """Names of the convolutions whose kernel is computed per frame: their routing is dynamic."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    convs = [node for node in model.graph.node if node.op_type == "Conv"]
+    return frozenset(node.name for node in convs if node.input[1] not in constants)
+
+
+def float_patterns(convs: Collection[str] = ()) -> list[str]:
+    """Patterns of all nodes that stay in float: `FLOAT_NODES`, these convolutions, their routing.
+
+    NNCF calls a convolution 'NAME/WithoutBiases', and a matrix product that mixes a kernel goes by
+    its module's path, '/network/NAME/MatMul'.
+    """
+    names = [re.escape(name) for name in sorted(convs)]
+    return [*FLOAT_NODES, *(f"(/network/)?{name}(/.*)?" for name in names)]
 
 
 @contextlib.contextmanager
@@ -58,7 +90,7 @@ def tool_errors(target: Target, device_graph: Path) -> Iterator[None]:
         raise ArtifactError(f"{target}: cannot quantize '{device_graph}': {reason}") from error
 
 
-def _with_nncf(device_graph: Path, folder: Path, frames: Frames) -> Path:
+def _with_nncf(device_graph: Path, folder: Path, frames: Frames, floats: list[str]) -> Path:
     try:
         import nncf
         import openvino
@@ -75,19 +107,21 @@ def _with_nncf(device_graph: Path, folder: Path, frames: Frames) -> Path:
         subset_size=count,
         preset=nncf.QuantizationPreset.MIXED,  # LeakyReLU leaves negative values: asymmetric
         fast_bias_correction=True,
-        ignored_scope=nncf.IgnoredScope(patterns=list(FLOAT_NODES), validate=False),
+        ignored_scope=nncf.IgnoredScope(patterns=floats, validate=False),
     )
     file = folder / "quantized.xml"
     openvino.save_model(quantized, file, compress_to_fp16=False)
     return file
 
 
-def _with_onnxruntime(device_graph: Path, folder: Path, frames: Frames) -> Path:
+def _with_onnxruntime(
+    device_graph: Path, folder: Path, frames: Frames, patterns: list[str]
+) -> Path:
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     names = [node.name for node in onnx.load(device_graph, load_external_data=False).graph.node]
-    floats = [name for name in names if any(re.fullmatch(pattern, name) for pattern in FLOAT_NODES)]
+    floats = [name for name in names if any(re.fullmatch(pattern, name) for pattern in patterns)]
     file = folder / "quantized.onnx"
     with tempfile.TemporaryDirectory() as scratch:
         aside = Path(scratch) / "graph.onnx"  # the tool writes its own files beside its input

@@ -14,7 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightawnet_edge.calibration.quantize import FLOAT_NODES, Frames, frame_reader, tool_errors
+from lightawnet_edge.calibration.quantize import (
+    FLOAT_NODES,
+    Frames,
+    computed_kernels,
+    frame_reader,
+    tool_errors,
+)
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.specs import Target
 
@@ -33,7 +39,7 @@ def float_convs(model: onnx.ModelProto) -> dict[str, str]:
     import onnx
 
     typed = onnx.shape_inference.infer_shapes(model)
-    constants = {tensor.name for tensor in model.graph.initializer}
+    computed = computed_kernels(model)
     pixels_of = {
         value.name: math.prod(dim.dim_value for dim in value.type.tensor_type.shape.dim[2:])
         for value in [*typed.graph.value_info, *typed.graph.output]
@@ -45,7 +51,7 @@ def float_convs(model: onnx.ModelProto) -> dict[str, str]:
         groups = next((a.i for a in node.attribute if a.name == "group"), 1)
         if any(re.fullmatch(pattern, node.name) for pattern in FLOAT_NODES):
             found[node.name] = "its output meets the threshold"
-        elif node.input[1] not in constants:
+        elif node.name in computed:
             found[node.name] = "its kernel is computed"
         elif pixels_of[node.output[0]] == 1:
             found[node.name] = "it works on one pixel"

@@ -27,10 +27,16 @@ def export(
     routing: Annotated[
         Routing | None,
         typer.Option(
-            help="Kernels computed per frame (exact), or frozen to the calibration mean. "
-            "Default: static for INT8, dynamic otherwise."
+            help="Kernels computed per frame (exact), frozen to the calibration mean, or each as "
+            "--max-dice-drop allows. Default: static for INT8, dynamic otherwise."
         ),
     ] = None,
+    max_dice_drop: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="With --routing auto: Dice that freezing may cost, as measured."
+        ),
+    ] = 0.005,
     frame: Annotated[
         str, typer.Option(help="HEIGHTxWIDTH of the camera's frames. Default: the network's input.")
     ] = "",
@@ -60,8 +66,8 @@ def export(
     min_int8_share: Annotated[
         float | None,
         typer.Option(
-            help="With --int8: fail when less of the convolution MACs runs in INT8. "
-            "Default: 0.90 with static routing; 0 takes any."
+            help="With --int8: fail when less runs in INT8, of the MACs of convolutions with a "
+            "constant kernel. Default: 0.90; 0 takes any."
         ),
     ] = None,
     device: Annotated[
@@ -102,6 +108,7 @@ def export(
         name=name or None,
         force=force,
         min_int8_share=min_int8_share,
+        max_dice_drop=max_dice_drop,
         tensorrt=TensorRtOptions(
             device=device or None, jetpack=jetpack or None, dla=dla, must_build=must_build
         ),

@@ -28,11 +28,13 @@ from lightawnet_edge.bundle import (
     write_manifest,
 )
 from lightawnet_edge.calibration.frames import CalibrationSet
-from lightawnet_edge.calibration.quantize import quantize
+from lightawnet_edge.calibration.quantize import computed_kernels, quantize
+from lightawnet_edge.calibration.routing_frames import masks_digest
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.export.device_graph import OUTPUTS, DeviceModel, conv_macs, to_onnx
 from lightawnet_edge.export.kit import KitOrder, check_set, make_kit
 from lightawnet_edge.export.lowering import lower
+from lightawnet_edge.export.routing import plan_routing
 from lightawnet_edge.export.spec import (
     TENSORRT_TARGETS,
     ExportSpec,
@@ -51,7 +53,7 @@ from lightawnet_edge.model.checkpoint import (
     resolve,
 )
 from lightawnet_edge.model.network import LightAWNet
-from lightawnet_edge.model.routing import mean_routing
+from lightawnet_edge.model.routing import RoutingTable
 from lightawnet_edge.runtime.kit_text import describe_kit, next_steps
 from lightawnet_edge.specs import (
     Precision,
@@ -98,7 +100,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
     meta = read_metadata(checkpoint)
     contract = contract_of(spec, checkpoint.stem, meta)
     routing = spec.routing_for(meta.experts)
-    freezes = routing is Routing.STATIC and meta.experts > 1
+    freezes = routing is not Routing.DYNAMIC and meta.experts > 1
     calibration = CalibrationSet.open(spec.calibration)
     request = request_of(spec, routing)
     # FP16 for TensorRT leaves in FP32 what overflows on calibration frames.
@@ -107,6 +109,9 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
     calibrated = calibration.source if is_calibrated else None
     source = Source(name=checkpoint.stem, sha256=sha256_of(checkpoint))
     tools = {**_tools(), **(request.tools if request else {})}
+    auto = {}
+    if routing is Routing.AUTO:
+        auto = {"auto": [spec.max_dice_drop, masks_digest(calibration)]}
     inputs = digest_of(
         {
             "target": str(spec.target),
@@ -117,6 +122,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
             "calibration": calibrated and calibrated.sha256,
             "tools": tools,
             **({"kit": [repr(request), calibration.source.sha256]} if request else {}),
+            **auto,
         }
     )
     unusual = routing if meta.experts > 1 and routing is not spec.usual_routing else None
@@ -131,8 +137,9 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
     network = load_checkpoint(checkpoint)
     # A kit is checked by its probability, whether or not its engine gives one.
     traced = replace(contract, probability=True) if request else contract
-    stages = _Stages(spec, traced, calibration, network, backend, narrate, freezes)
     with staged_folder(path) as folder:
+        plan = plan_routing(network, routing, contract, calibration, spec.max_dice_drop, narrate)
+        stages = _Stages(spec, traced, calibration, network, backend, narrate, plan.frozen)
         graph = stages.device_graph(folder)
         made = stages.kit(folder, graph, request) if request else stages.made(folder, graph)
         if is_calibrated:
@@ -157,6 +164,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
             layers=made.layers,
             state=made.state,
             kit=made.kit,
+            chosen=plan.chosen,
         )
         if request is not None and request.builds_here:
             manifest = finish_here(folder, manifest, path, narrate)
@@ -178,10 +186,24 @@ def describe(bundle: Bundle) -> str:
         f"{bundle.path}\n"
         f"  takes     frame {contract.frame} {contract.color} uint8, network {contract.network}, "
         f"{manifest.routing} routing\n"
+        f"{_chosen_text(manifest)}"
         f"  executes  {ran} (share of the convolution MACs, read back from the engine)\n"
         f"  differs   from FP32 PyTorch in {agreement['mask_disagreement']:.3%} of the mask pixels "
         f"({agreement['frames']} calibration frames)\n"
         f"  holds     {', '.join(manifest.files)}, {size / 1e6:.1f} MB"
+    )
+
+
+def _chosen_text(manifest: Manifest) -> str:
+    """What `auto` routing chose, as a line of `describe`; else nothing."""
+    chosen = manifest.chosen
+    if chosen is None:
+        return ""
+    truth = "Dice" if chosen.has_truth else "Dice against the dynamic network's own mask"
+    return (
+        f"  freezes   {', '.join(chosen.frozen) or 'nothing'}; dynamic: "
+        f"{', '.join(chosen.dynamic) or 'nothing'}; costs {chosen.dice_drop:.4f} {truth} of at "
+        f"most {chosen.max_dice_drop:g} ({chosen.measured_frames} frames)\n"
     )
 
 
@@ -208,26 +230,16 @@ class _Stages:
     backend: Backend | None
     """None where engines may be built elsewhere."""
     narrate: Narrate
-    freezes: bool
-    """Whether a dynamic network gets static routing: an approximation."""
+    frozen: RoutingTable
+    """Blocks of a dynamic network that get constant kernels: an approximation."""
 
     def device_graph(self, folder: Path) -> onnx.ModelProto:
         """Lower the network and write its device graph."""
         import onnx
 
-        frozen = None
-        frames = partial(self.calibration.frames, self.contract.frame, self.contract.color)
-        device = DeviceModel(self.network, self.contract)
-        if self.freezes:
-            self.narrate(
-                f"freezing the routing to its mean over {len(self.calibration.files)} frames"
-            )
-            frozen = mean_routing(
-                self.network, (device.preprocess(torch.from_numpy(frame)) for frame in frames())
-            )
         self.narrate("tracing the device graph")
         stacked = self.spec.target is not Target.OPENVINO
-        graph = to_onnx(lower(self.network, frozen, stacked=stacked), self.contract)
+        graph = to_onnx(lower(self.network, self.frozen, stacked=stacked), self.contract)
         onnx.save(graph, folder / DEVICE_GRAPH)
         return graph
 
@@ -266,6 +278,8 @@ class _Stages:
 
     def engine(self, folder: Path) -> Built:
         """Quantize where the precision asks for it, and build the engine."""
+        import onnx
+
         assert self.backend is not None
         graph = folder / DEVICE_GRAPH
         if self.spec.precision is not Precision.INT8:
@@ -274,7 +288,8 @@ class _Stages:
         self.narrate(f"quantizing to INT8 on {len(self.calibration.files)} frames")
         frames = partial(self.calibration.frames, self.contract.frame, self.contract.color)
         with tempfile.TemporaryDirectory() as scratch:
-            quantized = quantize(graph, Path(scratch), self.spec.target, frames)
+            floats = computed_kernels(onnx.load(graph, load_external_data=False))
+            quantized = quantize(graph, Path(scratch), self.spec.target, frames, floats)
             self.narrate(f"building the {self.spec.target} engine")
             return self.backend.build(quantized, folder, self.spec.precision)
 
@@ -298,7 +313,7 @@ class _Stages:
         finally:
             session.close()
         found_share = float(np.mean(disagreement))
-        exact = self.spec.precision is Precision.FP32 and not self.freezes
+        exact = self.spec.precision is Precision.FP32 and not self.frozen
         if exact and not found_share <= _FP32_MASK_TOLERANCE:
             raise CheckFailedError(
                 f"The FP32 engine's masks differ from PyTorch's in {found_share:.2%} of the "
@@ -312,8 +327,9 @@ class _Stages:
 def _layers(known: Iterable[LayerRecord], graph: onnx.ModelProto) -> tuple[LayerRecord, ...]:
     """The device graph's convolutions, in its order, as far as they are known."""
     found = {layer.name: layer for layer in known}
+    computed = computed_kernels(graph)
     return tuple(
-        replace(found.get(name, LayerRecord(name=name)), macs=macs)
+        replace(found.get(name, LayerRecord(name=name)), macs=macs, computed=name in computed)
         for name, macs in conv_macs(graph).items()
     )
 
@@ -323,7 +339,6 @@ def _check_int8(manifest: Manifest, spec: ExportSpec, outcome: str) -> None:
         return
     shortfall = int8_shortfall(
         manifest.precision,
-        manifest.routing,
         manifest.executed,
         manifest.layers,
         spec.min_int8_share,

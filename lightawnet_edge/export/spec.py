@@ -18,6 +18,8 @@ from lightawnet_edge.specs import (
     check_network_size,
 )
 
+MAX_DICE_DROP = 0.005
+"""Usual budget of `auto` routing."""
 TENSORRT_TARGETS = frozenset({Target.TENSORRT, Target.TENSORRT_RTX})
 
 
@@ -64,8 +66,10 @@ class ExportSpec:
     replace: bool = False
     """Replace a bundle that was made from other inputs, but keep an equal one."""
     min_int8_share: float | None = None
-    """Least share of the convolution MACs that an INT8 engine runs in INT8; None: 0.90 with static
-    routing. 0 takes any."""
+    """Least share that an INT8 engine runs in INT8, of the MACs of convolutions with a constant
+    kernel; None: 0.90. 0 takes any."""
+    max_dice_drop: float = MAX_DICE_DROP
+    """With `auto` routing: mean Dice per frame that all frozen blocks may cost together."""
     tensorrt: TensorRtOptions = TensorRtOptions()
 
     def __post_init__(self) -> None:
@@ -75,18 +79,8 @@ class ExportSpec:
         self._check_tensorrt()
         if self.network is not None:
             check_network_size(self.network)
-        if self.routing is Routing.AUTO:
-            raise SpecError(
-                "Routing 'auto' is not in this version. Choose --routing dynamic or static."
-            )
-        quantizes = self.precision is Precision.INT8 and self.target not in TENSORRT_TARGETS
-        if quantizes and self.routing is Routing.DYNAMIC:
-            raise SpecError(
-                "INT8 with dynamic routing is not in this version: quantizers need constant "
-                "kernels, and a kernel computed per frame would run in float without a word. Use "
-                "--routing static, which freezes the routing to its mean over the calibration "
-                "frames."
-            )
+        if not 0 <= self.max_dice_drop <= 1:
+            raise SpecError(f"--max-dice-drop {self.max_dice_drop} must lie between 0 and 1.")
         if self.name is not None and (
             self.name in ("", ".", "..") or Path(self.name).name != self.name
         ):

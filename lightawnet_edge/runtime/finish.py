@@ -252,7 +252,9 @@ def _told(manifest: Manifest, kit: Kit, plan: bytes, built: tuple[LayerRecord, .
     """The manifest of the engine that was built, and perhaps replayed."""
     found = {layer.name: layer for layer in built}
     layers = tuple(
-        replace(found[layer.name], macs=layer.macs) if layer.name in found else layer
+        replace(found[layer.name], macs=layer.macs, computed=layer.computed)
+        if layer.name in found
+        else layer
         for layer in manifest.layers
     )
     assert kit.bound is not None

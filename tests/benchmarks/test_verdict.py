@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightawnet_edge.benchmarks.stats import Interval
 from lightawnet_edge.benchmarks.verdict import (
     dice_texts,
     executed_text,
@@ -17,6 +16,7 @@ from lightawnet_edge.benchmarks.verdict import (
     percent,
     tiles,
 )
+from lightawnet_edge.intervals import Interval
 
 
 def test_the_headline_names_speed_and_cost(make_result: Any) -> None:

@@ -1,0 +1,82 @@
+"""Which blocks of a network are frozen, with which weights, and on what measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from lightawnet_edge.bundle import Contract
+from lightawnet_edge.calibration.frames import CalibrationSet
+from lightawnet_edge.calibration.routing_frames import halve
+from lightawnet_edge.calibration.routing_study import choose, study
+from lightawnet_edge.model.network import LightAWNet
+from lightawnet_edge.model.preprocess import Preprocess
+from lightawnet_edge.model.routing import RoutingTable, mean_routing
+from lightawnet_edge.routing_record import RoutingRecord
+from lightawnet_edge.specs import Routing
+
+Narrate = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutingPlan:
+    """Frozen blocks with their mixture weights (K,); the others stay dynamic."""
+
+    frozen: RoutingTable = field(default_factory=dict)
+    chosen: RoutingRecord | None = None
+    """How `auto` came to it."""
+
+
+def plan_routing(
+    network: LightAWNet,
+    routing: Routing,
+    contract: Contract,
+    calibration: CalibrationSet,
+    max_dice_drop: float,
+    narrate: Narrate,
+) -> RoutingPlan:
+    """Freeze no block, all of them, or those whose measured cost fits the budget.
+
+    `static` takes means over all frames. `auto` takes those over the half of the frames that the
+    measured routing had, so that what is exported is what was measured.
+
+    Raises:
+        SpecError: There are too few frames.
+        ArtifactError: A frame or a mask cannot be read.
+    """
+    if network.experts == 1 or routing is Routing.DYNAMIC:
+        return RoutingPlan()
+    if routing is Routing.AUTO:
+        return _chosen(network, contract, calibration, max_dice_drop, narrate)
+    narrate(f"freezing the routing to its mean over {len(calibration.files)} frames")
+    preprocess = Preprocess(contract.network, contract.normalization, contract.color)
+    frames = calibration.frames(contract.frame, contract.color)
+    inputs = (preprocess(torch.from_numpy(frame)) for frame in frames)
+    return RoutingPlan(frozen=mean_routing(network, inputs))
+
+
+def _chosen(
+    network: LightAWNet,
+    contract: Contract,
+    calibration: CalibrationSet,
+    max_dice_drop: float,
+    narrate: Narrate,
+) -> RoutingPlan:
+    found, price = study(network, halve(calibration, contract), narrate)
+    narrate(f"freezing blocks within {max_dice_drop:g} Dice")
+    record = RoutingRecord(
+        max_dice_drop=max_dice_drop,
+        calibrated_frames=found.calibrated_frames,
+        measured_frames=len(found.dice),
+        has_truth=found.has_truth,
+        dice=float(np.mean(found.dice)),
+        decisions=tuple(choose(found, price, max_dice_drop)),
+    )
+    return RoutingPlan(frozen=_picked(found.routing, record), chosen=record)
+
+
+def _picked(table: Mapping[str, torch.Tensor], record: RoutingRecord) -> RoutingTable:
+    return {block: table[block] for block in record.frozen}
