@@ -19,6 +19,7 @@ from typing import Any
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.kit import Kit
 from lightawnet_edge.layers import LayerRecord
+from lightawnet_edge.method_record import MethodRecord
 from lightawnet_edge.routing_record import RoutingRecord
 from lightawnet_edge.specs import (
     ColorOrder,
@@ -144,6 +145,8 @@ class Manifest:
     """How a device builds and checks the engine; None where it is built where it is exported."""
     chosen: RoutingRecord | None = None
     """How `auto` routing was chosen; None with another routing."""
+    method: MethodRecord | None = None
+    """How the ranges of INT8 activations were found; None where there are none."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values with the schema number."""
@@ -168,6 +171,7 @@ class Manifest:
             "state": str(self.state),
             **({"kit": self.kit.to_json()} if self.kit else {}),
             **({"chosen": self.chosen.to_json()} if self.chosen else {}),
+            **({"method": self.method.to_json()} if self.method else {}),
         }
 
     @classmethod
@@ -193,6 +197,7 @@ class Manifest:
             state=State(data.get("state", State.BUILT)),
             kit=Kit.from_json(data["kit"]) if data.get("kit") else None,
             chosen=RoutingRecord.from_json(data["chosen"]) if data.get("chosen") else None,
+            method=MethodRecord.from_json(data["method"]) if data.get("method") else None,
         )
 
 

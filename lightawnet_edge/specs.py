@@ -58,6 +58,15 @@ class Routing(_Word):
     AUTO = "auto"
 
 
+class Method(_Word):
+    """How the range of an activation, which its 256 INT8 steps cover, follows from its values."""
+
+    MIN_MAX = "min-max"
+    PERCENTILE = "percentile"
+    ENTROPY = "entropy"
+    MSE = "mse"
+
+
 class State(_Word):
     """How far the engine of a bundle has come."""
 

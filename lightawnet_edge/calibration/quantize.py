@@ -1,7 +1,9 @@
 """INT8 in the representation of each target: a device graph and real frames in, a Q/DQ model out.
 
 OpenVINO is quantized as an OpenVINO model by NNCF, ONNX Runtime as an ONNX graph by its own tool:
-the detour of NNCF over ONNX gives other results in OpenVINO on the same frames.
+the detour of NNCF over ONNX gives other results in OpenVINO on the same frames. The tools place
+quantizers and quantize weights, symmetric per channel; the ranges of activations are ours
+(`ranges.py`), so that a method means the same for both.
 """
 
 from __future__ import annotations
@@ -10,43 +12,42 @@ import contextlib
 import io
 import logging
 import re
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
-from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError
+from lightawnet_edge.errors import ArtifactError, EdgeError
 from lightawnet_edge.frames import UInt8
-from lightawnet_edge.specs import Target
+from lightawnet_edge.specs import Method, Target
 
 if TYPE_CHECKING:
     import onnx
 
 Frames = Callable[[], Iterable[UInt8]]
-"""Starts over with each call: quantizers read the frames more than once."""
+"""Starts over with each call: a quantizer reads the frames more than once."""
 
 FLOAT_NODES = (r"/preprocess/.*", r"/network/attention/(MatMul|Softmax).*", r"out", r"/[^/]+")
 """Patterns of nodes that stay in float: preprocessing, whose range is the camera's; the softmax
 attention; the last convolution; and the head after it, which has no module in its name. The head
 matters: ONNX Runtime turns a float convolution between quantized neighbours into an integer one."""
 
-_INPUT = "frame"
+
+class Draft(Protocol):
+    """A graph whose quantizers are placed, and whose activations were counted."""
+
+    def write(self, folder: Path, method: Method) -> Path:
+        """Write the model with the ranges of a method into `folder`, and return its file."""
 
 
-def quantize(
-    device_graph: Path,
-    folder: Path,
-    target: Target,
-    frames: Frames,
-    floats: Collection[str] = (),
-) -> Path:
-    """Quantize a device graph to INT8, and return the model file in `folder`.
+def draft(
+    device_graph: Path, target: Target, frames: Frames, floats: Collection[str] = ()
+) -> Draft:
+    """Prepare a device graph for INT8: one pass over the frames serves every method.
 
-    Weights are symmetric per channel.
+    Memory does not grow with the number of frames.
 
     Args:
         device_graph: FP32 device graph.
-        folder: Where the model is written.
         target: Decides the quantizer and the representation.
         frames: Set the ranges of activations: uint8, (H, W, 3) or (H, W).
         floats: Names of convolutions that stay in float, with what computes their kernels.
@@ -55,9 +56,32 @@ def quantize(
         BackendUnavailableError: The quantizer of `target` is not installed.
         ArtifactError: The quantizer refuses the graph.
     """
-    quantizers = {Target.OPENVINO: _with_nncf, Target.ONNX: _with_onnxruntime}
+    from lightawnet_edge.calibration.onnx_int8 import OnnxDraft
+    from lightawnet_edge.calibration.openvino_int8 import OpenVinoDraft
+
+    drafts: dict[Target, type[OnnxDraft | OpenVinoDraft]] = {
+        Target.OPENVINO: OpenVinoDraft,
+        Target.ONNX: OnnxDraft,
+    }
     with tool_errors(target, device_graph):
-        return quantizers[target](device_graph, folder, frames, float_patterns(floats))
+        return drafts[target](device_graph, frames, float_patterns(floats))
+
+
+def quantize(
+    device_graph: Path,
+    folder: Path,
+    target: Target,
+    frames: Frames,
+    floats: Collection[str] = (),
+    method: Method = Method.MIN_MAX,
+) -> Path:
+    """Quantize a device graph to INT8 with one method, and return the model file in `folder`.
+
+    Arguments and errors are those of `draft`.
+    """
+    prepared = draft(device_graph, target, frames, floats)
+    with tool_errors(target, device_graph):
+        return prepared.write(folder, method)
 
 
 def computed_kernels(model: onnx.ModelProto) -> frozenset[str]:
@@ -88,83 +112,6 @@ def tool_errors(target: Target, device_graph: Path) -> Iterator[None]:
     except Exception as error:  # the tools raise whatever their depths raise
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise ArtifactError(f"{target}: cannot quantize '{device_graph}': {reason}") from error
-
-
-def _with_nncf(device_graph: Path, folder: Path, frames: Frames, floats: list[str]) -> Path:
-    try:
-        import nncf
-        import openvino
-    except ImportError as error:
-        raise BackendUnavailableError(
-            "openvino int8", f"{error}. Install it: pip install 'lightawnet-edge[openvino,export]'"
-        ) from error
-    nncf.set_log_level(logging.ERROR)
-    model = openvino.Core().read_model(device_graph)
-    count = sum(1 for _ in frames())
-    quantized = nncf.quantize(
-        model,
-        nncf.Dataset(_Again(frames)),
-        subset_size=count,
-        preset=nncf.QuantizationPreset.MIXED,  # LeakyReLU leaves negative values: asymmetric
-        fast_bias_correction=True,
-        ignored_scope=nncf.IgnoredScope(patterns=floats, validate=False),
-    )
-    file = folder / "quantized.xml"
-    openvino.save_model(quantized, file, compress_to_fp16=False)
-    return file
-
-
-def _with_onnxruntime(
-    device_graph: Path, folder: Path, frames: Frames, patterns: list[str]
-) -> Path:
-    import onnx
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-
-    names = [node.name for node in onnx.load(device_graph, load_external_data=False).graph.node]
-    floats = [name for name in names if any(re.fullmatch(pattern, name) for pattern in patterns)]
-    file = folder / "quantized.onnx"
-    with tempfile.TemporaryDirectory() as scratch:
-        aside = Path(scratch) / "graph.onnx"  # the tool writes its own files beside its input
-        aside.write_bytes(device_graph.read_bytes())
-        quantize_static(
-            aside,
-            file,
-            frame_reader(frames),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            # Signed activations keep a third of the convolutions in float: no kernel takes them.
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=floats,
-            calibrate_method=CalibrationMethod.MinMax,
-            extra_options={"WeightSymmetric": True, "ActivationSymmetric": False},
-        )
-    return file
-
-
-class _Again:
-    """An iterable that starts over, as NNCF expects of a data source."""
-
-    def __init__(self, frames: Frames) -> None:
-        self._frames = frames
-
-    def __iter__(self) -> Iterator[UInt8]:
-        return iter(self._frames())
-
-
-def frame_reader(frames: Frames) -> Any:
-    """The frames as ONNX Runtime's calibration data reader, whose class is theirs to import."""
-    from onnxruntime.quantization import CalibrationDataReader
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc] # their class is untyped
-        def __init__(self) -> None:
-            self._frames = iter(frames())
-
-        def get_next(self) -> dict[str, UInt8] | None:
-            frame = next(self._frames, None)
-            return None if frame is None else {_INPUT: frame}
-
-    return Reader()
 
 
 @contextlib.contextmanager

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lightawnet_edge.calibration.onnx_int8 import frame_reader
 from lightawnet_edge.calibration.quantize import (
     FLOAT_NODES,
     Frames,
     computed_kernels,
-    frame_reader,
     tool_errors,
 )
 from lightawnet_edge.errors import ArtifactError
@@ -79,7 +79,7 @@ def quantize_for_tensorrt(device_graph: Path, folder: Path, frames: Frames) -> P
         quantize_static(
             aside,
             file,
-            frame_reader(frames),
+            frame_reader(frames()),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QInt8,

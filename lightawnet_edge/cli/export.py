@@ -10,7 +10,7 @@ import typer
 
 from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.specs import ColorOrder, Precision, Routing, Size, Target
+from lightawnet_edge.specs import ColorOrder, Method, Precision, Routing, Size, Target
 
 
 def export(
@@ -63,6 +63,13 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Build again, and replace a bundle of this name.")
     ] = False,
+    method: Annotated[
+        Method | None,
+        typer.Option(
+            help="With --int8: how ranges of activations follow from the calibration frames. "
+            "Default: the best on every fourth frame, or min-max below 64 frames."
+        ),
+    ] = None,
     min_int8_share: Annotated[
         float | None,
         typer.Option(
@@ -108,6 +115,7 @@ def export(
         name=name or None,
         force=force,
         min_int8_share=min_int8_share,
+        method=method,
         max_dice_drop=max_dice_drop,
         tensorrt=TensorRtOptions(
             device=device or None, jetpack=jetpack or None, dla=dla, must_build=must_build

@@ -28,7 +28,8 @@ from lightawnet_edge.bundle import (
     write_manifest,
 )
 from lightawnet_edge.calibration.frames import CalibrationSet
-from lightawnet_edge.calibration.quantize import computed_kernels, quantize
+from lightawnet_edge.calibration.method import quantize_best
+from lightawnet_edge.calibration.quantize import computed_kernels
 from lightawnet_edge.calibration.routing_frames import masks_digest
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.export.device_graph import OUTPUTS, DeviceModel, conv_macs, to_onnx
@@ -47,6 +48,7 @@ from lightawnet_edge.kit import Kit
 from lightawnet_edge.layers import LayerRecord, int8_shortfall, mac_shares
 from lightawnet_edge.likeness import PRINTS, write_prints
 from lightawnet_edge.machine import machine_summary
+from lightawnet_edge.method_record import MethodRecord
 from lightawnet_edge.model.checkpoint import (
     load_checkpoint,
     read_metadata,
@@ -123,6 +125,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
             "tools": tools,
             **({"kit": [repr(request), calibration.source.sha256]} if request else {}),
             **auto,
+            **({"method": str(spec.method)} if spec.precision is Precision.INT8 else {}),
         }
     )
     unusual = routing if meta.experts > 1 and routing is not spec.usual_routing else None
@@ -165,6 +168,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
             state=made.state,
             kit=made.kit,
             chosen=plan.chosen,
+            method=made.method,
         )
         if request is not None and request.builds_here:
             manifest = finish_here(folder, manifest, path, narrate)
@@ -187,11 +191,17 @@ def describe(bundle: Bundle) -> str:
         f"  takes     frame {contract.frame} {contract.color} uint8, network {contract.network}, "
         f"{manifest.routing} routing\n"
         f"{_chosen_text(manifest)}"
+        f"{_method_text(manifest)}"
         f"  executes  {ran} (share of the convolution MACs, read back from the engine)\n"
         f"  differs   from FP32 PyTorch in {agreement['mask_disagreement']:.3%} of the mask pixels "
         f"({agreement['frames']} calibration frames)\n"
         f"  holds     {', '.join(manifest.files)}, {size / 1e6:.1f} MB"
     )
+
+
+def _method_text(manifest: Manifest) -> str:
+    """How INT8 ranges were found, as a line of `describe`; else nothing."""
+    return f"  ranges    {manifest.method}\n" if manifest.method else ""
 
 
 def _chosen_text(manifest: Manifest) -> str:
@@ -217,6 +227,7 @@ class _Made:
     agreement: Mapping[str, float]
     state: State = State.BUILT
     kit: Kit | None = None
+    method: MethodRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +256,7 @@ class _Stages:
 
     def made(self, folder: Path, graph: onnx.ModelProto) -> _Made:
         """Build the engine, and compare it with the FP32 network."""
-        built = self.engine(folder)
+        built, method = self.engine(folder)
         layers = _layers(built.layers, graph)
         self.narrate("comparing the engine with the FP32 network")
         return _Made(
@@ -253,6 +264,7 @@ class _Stages:
             layers=layers,
             executed=mac_shares(layers),
             agreement=self.agreement(folder / built.engine),
+            method=method,
         )
 
     def kit(self, folder: Path, graph: onnx.ModelProto, request: Request) -> _Made:
@@ -276,7 +288,7 @@ class _Stages:
             kit=kit,
         )
 
-    def engine(self, folder: Path) -> Built:
+    def engine(self, folder: Path) -> tuple[Built, MethodRecord | None]:
         """Quantize where the precision asks for it, and build the engine."""
         import onnx
 
@@ -284,14 +296,22 @@ class _Stages:
         graph = folder / DEVICE_GRAPH
         if self.spec.precision is not Precision.INT8:
             self.narrate(f"building the {self.spec.target} engine")
-            return self.backend.build(graph, folder, self.spec.precision)
-        self.narrate(f"quantizing to INT8 on {len(self.calibration.files)} frames")
+            return self.backend.build(graph, folder, self.spec.precision), None
         frames = partial(self.calibration.frames, self.contract.frame, self.contract.color)
         with tempfile.TemporaryDirectory() as scratch:
             floats = computed_kernels(onnx.load(graph, load_external_data=False))
-            quantized = quantize(graph, Path(scratch), self.spec.target, frames, floats)
+            quantized, record = quantize_best(
+                graph,
+                Path(scratch),
+                self.spec.target,
+                frames,
+                backend=self.backend,
+                floats=floats,
+                method=self.spec.method,
+                narrate=self.narrate,
+            )
             self.narrate(f"building the {self.spec.target} engine")
-            return self.backend.build(quantized, folder, self.spec.precision)
+            return self.backend.build(quantized, folder, self.spec.precision), record
 
     def agreement(self, engine: Path) -> Mapping[str, float]:
         """Compare the engine with the unlowered FP32 network on a few calibration frames."""

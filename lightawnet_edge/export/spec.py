@@ -11,6 +11,7 @@ from lightawnet_edge.layers import check_share
 from lightawnet_edge.model.checkpoint import DEFAULT_WEIGHTS, CheckpointMeta
 from lightawnet_edge.specs import (
     ColorOrder,
+    Method,
     Precision,
     Routing,
     Size,
@@ -70,12 +71,16 @@ class ExportSpec:
     kernel; None: 0.90. 0 takes any."""
     max_dice_drop: float = MAX_DICE_DROP
     """With `auto` routing: mean Dice per frame that all frozen blocks may cost together."""
+    method: Method | None = None
+    """How ranges of INT8 activations follow from the calibration frames, for `onnx` and `openvino`;
+    None: the best on frames held out for that, or min-max where these are few."""
     tensorrt: TensorRtOptions = TensorRtOptions()
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
             raise SpecError(f"threshold={self.threshold} must lie between 0 and 1, both excluded.")
         check_share(self.min_int8_share)
+        self._check_method()
         self._check_tensorrt()
         if self.network is not None:
             check_network_size(self.network)
@@ -85,6 +90,17 @@ class ExportSpec:
             self.name in ("", ".", "..") or Path(self.name).name != self.name
         ):
             raise SpecError(f"Bundle name '{self.name}' must be a plain folder name.")
+
+    def _check_method(self) -> None:
+        if self.method is None:
+            return
+        if self.precision is not Precision.INT8:
+            raise SpecError(f"--method {self.method} is for --int8, not --{self.precision}.")
+        if self.target in TENSORRT_TARGETS:
+            raise SpecError(
+                f"--method {self.method} is for onnx and openvino: TensorRT's ranges are symmetric "
+                "and hold the extremes of the calibration frames. Leave it out."
+            )
 
     def _check_tensorrt(self) -> None:
         options = self.tensorrt

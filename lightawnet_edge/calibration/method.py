@@ -1,0 +1,111 @@
+"""Which method sets the INT8 ranges: the one whose masks stay closest to the FP32 network's.
+
+Closest to FP32, not to the truth: on a few dozen frames one lesion that is found by luck outweighs
+what the methods differ by, and the FP32 masks are there for every frame.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightawnet_edge.backends.base import Backend
+from lightawnet_edge.calibration.quantize import Frames, draft, tool_errors
+from lightawnet_edge.method_record import MethodRecord
+from lightawnet_edge.metrics import score_mask
+from lightawnet_edge.specs import Method, Precision, Target
+
+HELD_OUT_STRIDE = 4
+"""Every fourth frame of the calibration set compares methods, and sets no range."""
+MIN_HELD_OUT = 16
+"""With fewer, chance would choose."""
+
+Narrate = Callable[[str], None]
+Write = Callable[[Path, Method], Path]
+Masks = list[NDArray[np.bool_]]
+
+
+def quantize_best(
+    device_graph: Path,
+    folder: Path,
+    target: Target,
+    frames: Frames,
+    *,
+    backend: Backend,
+    floats: Collection[str] = (),
+    method: Method | None = None,
+    narrate: Narrate = lambda _: None,
+) -> tuple[Path, MethodRecord]:
+    """Quantize a device graph to INT8, and return the model file in `folder` with its record.
+
+    Args:
+        device_graph: FP32 device graph.
+        folder: Where the model is written.
+        target: Of both models that are compared.
+        frames: The calibration set: uint8, (H, W, 3) or (H, W).
+        backend: Builds and runs the candidates.
+        floats: As for `draft`.
+        method: None: the best on the held-out frames, or min-max where these are too few.
+        narrate: Told what goes on.
+
+    Raises:
+        BackendUnavailableError: The quantizer of `target` is not installed.
+        ArtifactError: The quantizer refuses the graph.
+    """
+    count = sum(1 for _ in frames())
+    chooses = method is None and count // HELD_OUT_STRIDE >= MIN_HELD_OUT
+    scale = partial(_part, frames, held_out=False) if chooses else frames
+    held_out = count // HELD_OUT_STRIDE if chooses else 0
+    narrate(f"counting activations of {count - held_out} frames for INT8")
+    prepared = draft(device_graph, target, scale, floats)
+
+    def write(folder: Path, method: Method) -> Path:
+        with tool_errors(target, device_graph):
+            return prepared.write(folder, method)
+
+    dice: dict[str, float] = {}
+    if chooses:
+        narrate(f"comparing {len(Method)} methods on {held_out} other frames")
+        dice = _compare(write, device_graph, backend, partial(_part, frames, held_out=True))
+        method = max(Method, key=lambda one: dice[str(one)])
+    method = method or Method.MIN_MAX
+    record = MethodRecord(
+        method=method, scale_frames=count - held_out, held_out=held_out, dice=dice
+    )
+    return write(folder, method), record
+
+
+def _part(frames: Frames, *, held_out: bool) -> Iterable[NDArray[np.uint8]]:
+    for number, frame in enumerate(frames(), 1):
+        if (number % HELD_OUT_STRIDE == 0) is held_out:
+            yield frame
+
+
+def _compare(
+    write: Write, device_graph: Path, backend: Backend, frames: Frames
+) -> dict[str, float]:
+    """Mean Dice of each method's masks with those of the FP32 engine."""
+    exact = _masks(device_graph, Precision.FP32, backend, frames)
+    dice = {}
+    for method in Method:
+        with tempfile.TemporaryDirectory() as scratch:
+            file = write(Path(scratch), method)
+            found = _masks(file, Precision.INT8, backend, frames)
+        scores = [score_mask(mask, truth).dice for mask, truth in zip(found, exact, strict=True)]
+        dice[str(method)] = float(np.mean(scores))
+    return dice
+
+
+def _masks(source: Path, precision: Precision, backend: Backend, frames: Frames) -> Masks:
+    with tempfile.TemporaryDirectory() as folder:
+        built = backend.build(source, Path(folder), precision)
+        session = backend.load(Path(folder) / built.engine, precision, None)
+        try:
+            return [session.infer(frame, ("mask",))["mask"] > 0 for frame in frames()]
+        finally:
+            session.close()
