@@ -375,3 +375,29 @@ def test_card_writes_markdown_from_an_evaluation_and_does_not_overwrite(
     assert again.code == 2
     assert "Replace it with --force" in again.err
     assert cli(*command, "--force").code == 0
+
+
+def test_inspect_routing_says_what_freezing_each_layer_costs(
+    cli: Cli, checkpoint: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    request = ("inspect", "--routing", checkpoint, "--calibration", dataset)
+    done = cli(*request)
+    assert done.code == 0, done.err
+    for word in ("routing of tiny", "u4", "all", "Dice lost", "SNR dB", "frames are few"):
+        assert word in done.out
+    assert (tmp_path / "reports" / "routing-tiny.png").read_bytes().startswith(b"\x89PNG")
+    found = json.loads(cli(*request, "--json").out)
+    assert [block["block"] for block in found["blocks"]][-1] == "out"
+    assert found["calibrated_frames"] + found["measured_frames"] == len(
+        list((dataset / "images").iterdir())
+    )
+
+
+def test_inspect_wants_a_bundle_or_a_routing(cli: Cli, bundles: Bundles) -> None:
+    for request in (("inspect",), ("inspect", bundles["onnx", "fp32"], "--routing", "polypgen")):
+        done = cli(*request)
+        assert (done.code, done.out) == (2, "")
+        assert "give exactly one" in done.err
+    done = cli("inspect", bundles["onnx", "fp32"], "--calibration", "frames")
+    assert (done.code, done.out) == (2, "")

@@ -4,9 +4,9 @@ import pytest
 
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.layers import LayerRecord, check_share, int8_shortfall, mac_shares
-from lightawnet_edge.specs import Precision, Routing
+from lightawnet_edge.specs import Precision
 
-INT8, FP32, STATIC = Precision.INT8, Precision.FP32, Routing.STATIC
+INT8, FP32 = Precision.INT8, Precision.FP32
 LAYERS = (
     LayerRecord(name="e1/expand", requested=INT8, executed=INT8, kernel="brgconv_I8", macs=6),
     LayerRecord(name="e1/depthwise", requested=INT8, executed=FP32, kernel="dw_f32", macs=1),
@@ -35,37 +35,47 @@ def test_layers_that_run_in_another_precision_have_fallen_back() -> None:
 
 
 def test_too_little_int8_is_told_with_the_layers_that_weigh_most() -> None:
-    text = int8_shortfall(INT8, STATIC, mac_shares(LAYERS), LAYERS, None)
+    text = int8_shortfall(INT8, mac_shares(LAYERS), LAYERS, None)
     assert text == (
         "0.6 of the convolution MACs ran in INT8, expected at least 0.9. Outside INT8, with their "
         "share of the MACs: 'out' (30.0%; asked for fp32, ran in unknown), 'e1/depthwise' (10.0%; "
         "asked for int8, ran in fp32)."
     )
     many = tuple(LayerRecord(name=f"e{n}", macs=1, executed=FP32) for n in range(9))
-    assert "'e4'" in str(int8_shortfall(INT8, STATIC, {"int8": 0.0}, many, None))
-    assert str(int8_shortfall(INT8, STATIC, {"int8": 0.0}, many, None)).endswith(" and 4 more.")
-    assert int8_shortfall(INT8, STATIC, {"fp32": 1.0}, (), None) == (
+    assert "'e4'" in str(int8_shortfall(INT8, {"int8": 0.0}, many, None))
+    assert str(int8_shortfall(INT8, {"int8": 0.0}, many, None)).endswith(" and 4 more.")
+    assert int8_shortfall(INT8, {"fp32": 1.0}, (), None) == (
         "0 of the convolution MACs ran in INT8, expected at least 0.9."
     )
 
 
 @pytest.mark.parametrize(
-    ("precision", "routing", "share", "minimum", "holds"),
+    ("precision", "share", "minimum", "holds"),
     [
-        (INT8, STATIC, 0.9, None, True),
-        (INT8, STATIC, 0.899999, None, False),
-        (INT8, STATIC, 0.899999, 0.0, True),
-        (INT8, STATIC, 0.999999, 1.0, False),
-        (INT8, Routing.AUTO, 0.1, None, True),
-        (INT8, Routing.AUTO, 0.1, 0.2, False),
-        (FP32, STATIC, 0.0, 1.0, True),
-        (Precision.BF16, Routing.DYNAMIC, 0.0, None, True),
+        (INT8, 0.9, None, True),
+        (INT8, 0.899999, None, False),
+        (INT8, 0.899999, 0.0, True),
+        (INT8, 0.999999, 1.0, False),
+        (FP32, 0.0, 1.0, True),
+        (Precision.BF16, 0.0, None, True),
     ],
 )
-def test_the_limit_holds_for_int8_alone_and_by_itself_with_static_routing_only(
-    precision: Precision, routing: Routing, share: float, minimum: float | None, holds: bool
+def test_the_limit_holds_for_int8_alone(
+    precision: Precision, share: float, minimum: float | None, holds: bool
 ) -> None:
-    assert (int8_shortfall(precision, routing, {"int8": share}, LAYERS, minimum) is None) == holds
+    assert (int8_shortfall(precision, {"int8": share}, (), minimum) is None) == holds
+
+
+def test_layers_that_stay_dynamic_do_not_count_against_the_limit() -> None:
+    dynamic = LayerRecord(name="u4/dynamic", executed=FP32, macs=90, computed=True)
+    assert LayerRecord.from_json(dynamic.to_json()) == dynamic
+    constant = LayerRecord(name="e1/expand", requested=INT8, executed=INT8, macs=10)
+    shares = mac_shares((dynamic, constant))
+    assert int8_shortfall(INT8, shares, (dynamic, constant), None) is None
+    fallen = LayerRecord(name="e1/expand", requested=INT8, executed=FP32, macs=10)
+    text = str(int8_shortfall(INT8, shares, (dynamic, fallen), None))
+    assert text.startswith("0 of the convolution MACs beside 1 dynamic layers ran in INT8")
+    assert "u4/dynamic" not in text
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.01, float("nan")])

@@ -8,23 +8,69 @@ from typing import Annotated
 
 import typer
 
-from lightawnet_edge.cli.terminal import JsonFlag, out_console
+from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
+from lightawnet_edge.errors import SpecError
 
 
 def inspect(
-    bundle: Annotated[Path, typer.Argument(help="Folder that 'export' wrote.")],
+    bundle: Annotated[
+        Path | None, typer.Argument(help="Folder that 'export' wrote; not with --routing.")
+    ] = None,
+    routing: Annotated[
+        str,
+        typer.Option(
+            metavar="CHECKPOINT",
+            help="Study the routing of weights instead: a checkpoint file, or a packaged name.",
+        ),
+    ] = "",
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --routing: folder of frames, best with images/ and masks/. Half of them set "
+            "means, costs are measured on the others. Default: packaged frames."
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="With --routing: folder of the picture.")
+    ] = Path("reports"),
     profile: Annotated[bool, typer.Option(help="Time every layer, on packaged frames.")] = True,
     calls: Annotated[int, typer.Option(help="Profiled calls; times are their means.")] = 30,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: physical cores.")] = 0,
     as_json: JsonFlag = False,
 ) -> None:
-    """Say what a bundle really executes, layer by layer, and where its time goes."""
+    """Say what a bundle really executes, layer by layer, and where its time goes.
+
+    With --routing: how much the kernels of a network vary over frames, and what freezing costs.
+    """
+    if (bundle is None) is not bool(routing):
+        raise SpecError("Inspect either a bundle or --routing CHECKPOINT: give exactly one.")
+    if bundle is None:
+        _routing(routing, calibration, out, as_json)
+        return
     from lightawnet_edge.benchmarks.inspection import InspectSpec
     from lightawnet_edge.benchmarks.inspection import inspect as look
     from lightawnet_edge.benchmarks.inspection_report import console, to_json
 
+    if calibration is not None:
+        raise SpecError("--calibration is for --routing CHECKPOINT. Leave it out for a bundle.")
     found = look(InspectSpec(bundle=bundle, profile=profile, calls=calls, threads=threads or None))
     if as_json:
         typer.echo(json.dumps(to_json(found), ensure_ascii=False))
     else:
         out_console.print(console(found))
+
+
+def _routing(weights: str, calibration: Path | None, out: Path, as_json: bool) -> None:
+    from lightawnet_edge.benchmarks.routing_report import console, picture, to_json
+    from lightawnet_edge.bundle import replace_file
+    from lightawnet_edge.export.routing import inspect_routing
+
+    found = inspect_routing(weights, calibration, narrate)
+    name = Path(weights).stem
+    file = out / f"routing-{name}.png"
+    replace_file(file, picture(found, name))
+    if as_json:
+        typer.echo(json.dumps(to_json(found, name), ensure_ascii=False))
+    else:
+        out_console.print(console(found, name))
+    narrate(f"picture: {file}")

@@ -193,6 +193,7 @@ def describe(bundle: Bundle) -> str:
         f"{_chosen_text(manifest)}"
         f"{_method_text(manifest)}"
         f"  executes  {ran} (share of the convolution MACs, read back from the engine)\n"
+        f"{_dynamic_text(manifest)}"
         f"  differs   from FP32 PyTorch in {agreement['mask_disagreement']:.3%} of the mask pixels "
         f"({agreement['frames']} calibration frames)\n"
         f"  holds     {', '.join(manifest.files)}, {size / 1e6:.1f} MB"
@@ -202,6 +203,18 @@ def describe(bundle: Bundle) -> str:
 def _method_text(manifest: Manifest) -> str:
     """How INT8 ranges were found, as a line of `describe`; else nothing."""
     return f"  ranges    {manifest.method}\n" if manifest.method else ""
+
+
+def _dynamic_text(manifest: Manifest) -> str:
+    """How much of an INT8 engine is in float on purpose, as a line of `describe`; else nothing."""
+    macs = [layer.macs for layer in manifest.layers if layer.computed]
+    if manifest.precision is not Precision.INT8 or not macs:
+        return ""
+    share = sum(macs) / sum(layer.macs for layer in manifest.layers)
+    return (
+        f"  computes  the kernels of {len(macs)} layers per frame: these run in float on purpose, "
+        f"{share:.1%} of the MACs\n"
+    )
 
 
 def _chosen_text(manifest: Manifest) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,12 +12,14 @@ import torch
 from lightawnet_edge.bundle import Contract
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.calibration.routing_frames import halve
-from lightawnet_edge.calibration.routing_study import choose, study
+from lightawnet_edge.calibration.routing_study import RoutingStudy, choose, study
+from lightawnet_edge.export.spec import ExportSpec, contract_of
+from lightawnet_edge.model.checkpoint import load_checkpoint, read_metadata, resolve
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.preprocess import Preprocess
 from lightawnet_edge.model.routing import RoutingTable, mean_routing
 from lightawnet_edge.routing_record import RoutingRecord
-from lightawnet_edge.specs import Routing
+from lightawnet_edge.specs import Precision, Routing, Target
 
 Narrate = Callable[[str], None]
 
@@ -28,6 +31,27 @@ class RoutingPlan:
     frozen: RoutingTable = field(default_factory=dict)
     chosen: RoutingRecord | None = None
     """How `auto` came to it."""
+
+
+def inspect_routing(
+    weights: str, calibration: Path | None, narrate: Narrate = lambda _: None
+) -> RoutingStudy:
+    """Study the routing of a checkpoint, at its own input size, as `auto` routing would.
+
+    Args:
+        weights: Checkpoint file, or name of packaged weights.
+        calibration: Frames, with masks where Dice shall be that against the truth; None: packaged.
+        narrate: Told what goes on.
+
+    Raises:
+        SpecError: The weights are static, or there are too few frames.
+        ArtifactError: The checkpoint, a frame or a mask cannot be read.
+    """
+    checkpoint = resolve(weights)
+    spec = ExportSpec(target=Target.ONNX, precision=Precision.FP32, weights=weights)
+    contract = contract_of(spec, checkpoint.stem, read_metadata(checkpoint))
+    frames = halve(CalibrationSet.open(calibration), contract)
+    return study(load_checkpoint(checkpoint), frames, narrate)[0]
 
 
 def plan_routing(

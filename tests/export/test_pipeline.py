@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,15 @@ from lightawnet_edge.layers import mac_shares
 from lightawnet_edge.likeness import PRINTS, read_prints
 from lightawnet_edge.model.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
 from lightawnet_edge.runtime.segmenter import Segmenter
-from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
+from lightawnet_edge.specs import (
+    ColorOrder,
+    Method,
+    Normalization,
+    Precision,
+    Routing,
+    Size,
+    Target,
+)
 from tests.conftest import SIZE, blobs, random_network
 
 Bundles = dict[tuple[str, str], Path]
@@ -92,7 +101,9 @@ def test_a_manifest_has_every_convolution_with_what_was_asked_for_and_what_ran(
     if precision == "fp32":
         assert not asked
     else:
-        assert {layer.name for layer in manifest.layers} - asked == {"out"}
+        floats = {layer.name for layer in manifest.layers} - asked
+        depthwise = {f"{block}/depthwise" for block in ("e1", "e2", "e3", "a4", "a5")}
+        assert floats == {"out"} | (depthwise if target == "openvino" else set())
 
 
 def test_too_little_int8_leaves_nothing_behind_and_names_the_layers(
@@ -114,7 +125,7 @@ def test_a_bundle_that_stands_there_is_held_to_the_share_of_int8_too(
 ) -> None:
     path = bundles["openvino", "int8"]
     values = {"target": Target.OPENVINO, "precision": Precision.INT8, "calibration": dataset}
-    with pytest.raises(CheckFailedError, match=r"'e1/depthwise' \(.*; asked for int8, ran in fp32"):
+    with pytest.raises(CheckFailedError, match=r"'e1/depthwise' \(.*; asked for fp32, ran in fp32"):
         export(spec(checkpoint, path.parent, min_int8_share=0.9999, **values))
     assert path.is_dir()
     assert not export(spec(checkpoint, path.parent, min_int8_share=0.0, **values)).built
@@ -213,11 +224,46 @@ def test_a_failed_export_removes_what_it_wrote(checkpoint: Path, tmp_path: Path)
     assert not list((tmp_path / "engines").iterdir())
 
 
-def test_int8_with_dynamic_routing_is_refused_with_the_reason(checkpoint: Path) -> None:
-    with pytest.raises(
-        SpecError, match=r"INT8 with dynamic routing .* quantizers need constant kernels"
-    ):
-        spec(checkpoint, Path(), precision=Precision.INT8, routing=Routing.DYNAMIC)
+@pytest.mark.parametrize("target", [Target.ONNX, Target.OPENVINO])
+def test_int8_with_dynamic_routing_leaves_computed_kernels_in_float_and_says_so(
+    checkpoint: Path, dataset: Path, tmp_path: Path, target: Target
+) -> None:
+    bundle = export(
+        spec(
+            checkpoint, tmp_path, target=target, precision=Precision.INT8, routing=Routing.DYNAMIC,
+            calibration=dataset,
+        )
+    ).bundle  # fmt: skip
+    layers = bundle.manifest.layers
+    computed = [layer for layer in layers if layer.computed]
+    assert len(computed) == 10
+    assert {str(layer.executed) for layer in computed} == {"fp32"}
+    constant = [layer for layer in layers if not layer.computed]
+    assert mac_shares(constant)["int8"] > 0.9
+    assert "computes  the kernels of 10 layers per frame: these run in float on purpose" in (
+        describe(bundle)
+    )
+
+
+def test_auto_routing_freezes_what_the_budget_allows_and_records_every_decision(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    wanted = spec(checkpoint, tmp_path, routing=Routing.AUTO, calibration=dataset)
+    made = {}
+    for budget in (1.0, 0.0):
+        bundle = export(replace(wanted, max_dice_drop=budget, name=f"b{budget}")).bundle
+        chosen = Bundle.open(bundle.path).manifest.chosen
+        assert chosen is not None
+        assert len(chosen.decisions) == 10
+        assert chosen.max_dice_drop == budget
+        assert chosen.dice_drop <= budget
+        assert {layer.name for layer in bundle.manifest.layers if layer.computed} == {
+            block if block == "out" else f"{block}/dynamic" for block in chosen.dynamic
+        }
+        assert f"of at most {budget:g}" in describe(bundle)
+        made[budget] = chosen
+    assert len(made[1.0].frozen) == 10
+    assert not export(replace(wanted, max_dice_drop=1.0, name="b1.0")).built
 
 
 def test_a_static_twin_exports_exactly_without_calibration_frames(tmp_path: Path) -> None:
@@ -257,7 +303,7 @@ def test_precisions_that_would_be_emulated_are_refused(checkpoint: Path, tmp_pat
     [
         ({"threshold": 0.0}, r"threshold=0\.0 must lie between 0 and 1"),
         ({"network": Size(100, 64)}, "nearest that fit are 96x64 and 112x64"),
-        ({"routing": Routing.AUTO}, "'auto' is not in this version"),
+        ({"method": Method.MSE}, "--method mse is for --int8, not --fp32"),
         ({"name": "../elsewhere"}, "must be a plain folder name"),
         ({"min_int8_share": 1.5}, r"--min-int8-share 1\.5 must lie between 0 and 1"),
     ],
