@@ -282,7 +282,7 @@ def test_inspect_says_what_runs_as_a_table_or_as_json(cli: Cli, bundles: Bundles
     assert {"e1/depthwise", "out"} <= {layer["name"] for layer in data["layers"]}
     done = cli(*command, "--no-profile")
     assert done.code == 0
-    assert "did not run as they were asked to" in " ".join(done.out.split())
+    assert "INT8" in done.out
     assert "e1/depthwise" in done.out
 
 

@@ -31,15 +31,15 @@ def console(found: RoutingStudy, name: str) -> Group:
     """One block a row, in the order of the network, and all of them frozen at the end."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("frozen", no_wrap=True)
-    table.add_column("mean of each expert")
-    table.add_column("spread")
+    table.add_column("experts %")
+    table.add_column("spread %")
     for title in ("varying", "Dice lost", "95 %", "SNR dB"):
         table.add_column(title, justify="right", no_wrap=True)
     for block in found.blocks:
         table.add_row(
             block.block,
-            " ".join(f"{value:.2f}" for value in block.mean),
-            " ".join(f"{value:.2f}" for value in block.spread),
+            " ".join(f"{100 * value:.0f}" for value in block.mean),
+            " ".join(f"{100 * value:.1f}" for value in block.spread),
             f"{block.varying_energy:.2%}",
             *_drop(block.dice_drop),
             f"{block.snr_db:.1f}",
@@ -48,6 +48,7 @@ def console(found: RoutingStudy, name: str) -> Group:
     notes = [
         f"means, spreads: {found.calibrated_frames} frames; costs: {len(found.dice)} others",
         f"Dice is measured against {truth_text(found)}",
+        "experts, spread: mean weight of each kernel of the bank, and its deviation over frames",
         "varying: share of the mixed kernel's energy that differs between frames",
     ]
     if len(found.dice) < MIN_FRAMES:
