@@ -46,7 +46,8 @@ def test_version_and_help(cli: Cli) -> None:
     assert cli("--version").out.strip() == __version__
     text = cli("--help").out
     commands = (
-        "demo doctor train import-checkpoint evaluate card calibrate export build inspect bench run"
+        "demo doctor train import-checkpoint evaluate card calibrate export build inspect "
+        "sensitivity bench run"
     )
     for command in commands.split():
         assert command in text
@@ -401,3 +402,16 @@ def test_inspect_wants_a_bundle_or_a_routing(cli: Cli, bundles: Bundles) -> None
         assert "give exactly one" in done.err
     done = cli("inspect", bundles["onnx", "fp32"], "--calibration", "frames")
     assert (done.code, done.out) == (2, "")
+
+
+def test_sensitivity_names_the_layers_that_hurt_as_a_table_or_as_json(
+    cli: Cli, bundles: Bundles, dataset: Path
+) -> None:
+    request = ("sensitivity", bundles["onnx", "int8"], "--data", dataset, "--layers", "1")
+    done = cli(*request)
+    assert done.code == 0, done.err
+    for word in ("sensitivity of tiny-onnx-int8", "SQNR dB", "Dice regained", "frames are few"):
+        assert word in done.out
+    found = json.loads(cli(*request, "--json").out)
+    assert [layer["dice_gain"] is None for layer in found["layers"][:2]] == [False, True]
+    assert cli("sensitivity", bundles["onnx", "fp32"]).code == 2

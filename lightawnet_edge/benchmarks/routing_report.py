@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 from rich import box
@@ -66,7 +67,7 @@ def to_json(found: RoutingStudy, name: str) -> dict[str, Any]:
             "varying_energy": block.varying_energy,
             "dice_drop": _interval(block.dice_drop),
             "dice_drops": block.dice_drops,
-            "snr_db": block.snr_db,
+            "snr_db": _finite(block.snr_db),
         }
         for block in found.blocks
     ]
@@ -78,7 +79,7 @@ def to_json(found: RoutingStudy, name: str) -> dict[str, Any]:
         "has_truth": found.has_truth,
         "dice": found.dice,
         "blocks": blocks,
-        "all": {"dice_drop": _interval(found.all_drop), "snr_db": found.all_snr_db},
+        "all": {"dice_drop": _interval(found.all_drop), "snr_db": _finite(found.all_snr_db)},
     }
 
 
@@ -116,6 +117,11 @@ def picture(found: RoutingStudy, name: str) -> bytes:
 
 def _drop(drop: Interval) -> tuple[str, str]:
     return f"{drop.mean:+.4f}", f"{drop.low:+.4f} … {drop.high:+.4f}"
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity: None where nothing changed."""
+    return value if math.isfinite(value) else None
 
 
 def _interval(interval: Interval) -> dict[str, float]:

@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from lightawnet_edge import __version__
-from lightawnet_edge.cli import bench, build, calibrate, device, evaluate, export, inspect, train
+from lightawnet_edge.cli import (
+    bench,
+    build,
+    calibrate,
+    device,
+    evaluate,
+    export,
+    inspect,
+    sensitivity,
+    train,
+)
 from lightawnet_edge.cli.terminal import complain
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError
 
@@ -32,6 +42,7 @@ app.command()(calibrate.calibrate)
 app.command()(export.export)
 app.command()(build.build)
 app.command()(inspect.inspect)
+app.command()(sensitivity.sensitivity)
 app.command()(bench.bench)
 app.command()(device.run)
 

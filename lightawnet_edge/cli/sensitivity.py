@@ -1,0 +1,60 @@
+"""`sensitivity`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lightawnet_edge.frames import UInt8
+
+
+def sensitivity(
+    bundle: Annotated[Path, typer.Argument(help="INT8 bundle, for openvino or onnx.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with images/ and masks/. Default: the packaged evaluation frames."
+        ),
+    ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(help="File with the names of the frames to use, one a line."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Use at most this many frames, evenly spaced; 0 uses all.")
+    ] = 0,
+    layers: Annotated[
+        int, typer.Option(min=0, help="Put so many layers in float, one at a time: the noisiest.")
+    ] = 12,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say where the error of an INT8 engine comes from: its layers, the most harmful first."""
+    from lightawnet_edge.benchmarks.accuracy import at_size, find_pairs
+    from lightawnet_edge.benchmarks.sensitivity_report import console, to_json
+    from lightawnet_edge.bundle import Bundle
+    from lightawnet_edge.calibration.sensitivity import sensitivity as measure
+    from lightawnet_edge.samples import EVALUATION
+
+    opened = Bundle.open(bundle)
+    contract = opened.manifest.contract
+    pairs = find_pairs(data or EVALUATION, split, limit or None)
+
+    def frames() -> Iterator[tuple[UInt8, NDArray[np.bool_]]]:
+        for pair in pairs:
+            yield at_size(*pair.read(contract.color), contract.frame)
+
+    found = measure(opened, frames, worst=layers, narrate=narrate)
+    if as_json:
+        typer.echo(json.dumps(to_json(found, opened.manifest.name), ensure_ascii=False))
+    else:
+        out_console.print(console(found, opened.manifest.name))
