@@ -32,8 +32,8 @@ def leakage(
         )
     if any(_selected_on(stage, result) for stage in stages):
         yield (
-            "the epoch that was kept is the best on the validation frames, which are those "
-            "reported here: scores are optimistic by that choice"
+            "epochs were compared on the validation frames, which are those reported here: scores "
+            "are optimistic by that choice"
         )
     yield "near-duplicates: " + _resembling(twins, evaluated)
 
