@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lightawnet_edge.bundle import Source, digest_of, sha256_of
 from lightawnet_edge.calibration.record import RECORD, SetRecord, read_record
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.frames import UInt8, fit, image_files, read_frame
+from lightawnet_edge.frames import UInt8, fit, fit_mask, image_files, read_frame, read_mask
 from lightawnet_edge.likeness import FramePrint, print_frame
 from lightawnet_edge.samples import CALIBRATION
 from lightawnet_edge.specs import ColorOrder, Size
@@ -63,6 +66,23 @@ class CalibrationSet:
         """Yield each image as a camera of this size and color order would give it."""
         for file in self.files:
             yield fit(read_frame(file, color), size)
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        """The mask of each file, from `masks/` beside `images/`; empty where one is missing."""
+        folders = {file.parent for file in self.files}
+        known = {
+            folder: image_files(folder.parent / "masks")
+            for folder in folders
+            if folder.name == "images" and (folder.parent / "masks").is_dir()
+        }
+        found = [known.get(file.parent, {}).get(file.stem) for file in self.files]
+        return () if None in found else tuple(mask for mask in found if mask)
+
+    def truths(self, size: Size) -> Iterator[NDArray[np.bool_]]:
+        """Yield the mask of each file, fitted as its frame is; nothing where `masks` is empty."""
+        for file in self.masks:
+            yield fit_mask(read_mask(file), size)
 
 
 def frame_files(folder: Path) -> dict[str, Path]:
