@@ -50,3 +50,14 @@ def test_an_empty_folder_is_refused_and_nothing_is_invented(tmp_path: Path) -> N
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"No folder '.*nowhere'"):
         CalibrationSet.open(tmp_path / "nowhere")
+
+
+def test_masks_come_with_their_frames_or_not_at_all(dataset: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(dataset, tmp_path / "copy")
+    frames = CalibrationSet.open(copy)
+    assert [mask.stem for mask in frames.masks] == [file.stem for file in frames.files]
+    assert [mask.shape for mask in frames.truths(Size(40, 48))] == [(40, 48)] * 8
+    frames.masks[0].unlink()
+    assert frames.masks == ()
+    assert list(frames.truths(Size(40, 48))) == []
+    assert CalibrationSet.open(dataset / "images").masks, "the folder beside it counts too"
