@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lightawnet_edge.bundle import Source, digest_of, sha256_of
 from lightawnet_edge.calibration.record import RECORD, SetRecord, read_record
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.frames import UInt8, fit, image_files, read_frame
+from lightawnet_edge.frames import UInt8, fit, fit_mask, image_files, read_frame, read_mask
 from lightawnet_edge.likeness import FramePrint, print_frame
 from lightawnet_edge.samples import CALIBRATION
 from lightawnet_edge.specs import ColorOrder, Size
@@ -81,6 +84,11 @@ class CalibrationSet:
         """Yield each image as a camera of this size and color order would give it."""
         for file in self.files:
             yield fit(read_frame(file, color), size)
+
+    def truths(self, size: Size) -> Iterator[NDArray[np.bool_]]:
+        """Yield the mask of each image, fitted as its frame is; nothing where there are none."""
+        for file in self.masks() or ():
+            yield fit_mask(read_mask(file), size)
 
 
 def frame_files(folder: Path) -> dict[str, Path]:

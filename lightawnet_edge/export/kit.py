@@ -89,7 +89,8 @@ def make_kit(
     contract, platform = order.contract, order.request.platform
     frames = partial(order.calibration.frames, contract.frame, contract.color)
     check = partial(order.check.frames, contract.frame, contract.color)
-    typed = typed_graph(graph, platform, order.precision, frames, check, narrate)
+    truths = partial(order.check.truths, contract.frame) if order.check.masks() else None
+    typed = typed_graph(graph, platform, order.precision, frames, check, narrate, truths)
     some = replace(order.check, files=_some(order.check.files))
     golden = list(some.frames(contract.frame, contract.color))
     golden_of(graph, golden, contract.probability).write(folder / GOLDEN)

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.frames import UInt8
+from lightawnet_edge.metrics import score_mask
 
 if TYPE_CHECKING:
     import onnx
 
 _MASK, _PROBABILITY = "mask", "probability"
+Truths = Callable[[], Iterable[NDArray[np.bool_]]]
+"""Starts over with each call: the true mask of every frame, in the order of the frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +40,16 @@ class Numerics:
     """Share of mask pixels that differ, mean over frames."""
     max_mask_disagreement: float
     """The same on the worst frame."""
+    non_finite: int = 0
+    """Probabilities that are NaN or infinite, over all frames; a kit is not made with any."""
+    dice_fp32: float | None = None
+    """Mean Dice of the FP32 graph; None where the frames have no masks, as the next two."""
+    dice_change: float | None = None
+    """Mean over frames of the Dice less that of FP32 on the same frame; negative is a drop."""
+    worst_dice_change: float | None = None
+    """The same on the frame that loses most."""
 
-    def to_json(self) -> dict[str, float]:
+    def to_json(self) -> dict[str, float | None]:
         """Plain values, for a manifest."""
         return asdict(self)
 
@@ -45,6 +58,7 @@ def compare(
     reference: onnx.ModelProto,
     candidate: onnx.ModelProto,
     frames: Callable[[], Iterable[UInt8]],
+    truths: Truths | None = None,
 ) -> Numerics:
     """Run both graphs on each frame; FP16 tensors of the candidate are rounded, Q/DQ pairs kept.
 
@@ -52,34 +66,71 @@ def compare(
         reference: FP32 device graph with both outputs, mask and probability.
         candidate: The same graph, typed or quantized.
         frames: Starts over with each call; uint8, shaped like the graphs' input.
+        truths: True masks, as many and as large as the frames; None where there are none.
 
     Raises:
-        CheckFailedError: The candidate gives a probability that is not finite.
+        CheckFailedError: The candidate gives probabilities that are not finite; counted over all
+            frames.
         SpecError: There are no frames.
     """
     exact, typed = _session(reference), _session(rounded(candidate))
-    worst, means, disagreements = [], [], []
-    for index, frame in enumerate(frames()):
-        mask, probability = exact.run([_MASK, _PROBABILITY], _feed(exact, frame))
-        typed_mask, typed_probability = typed.run([_MASK, _PROBABILITY], _feed(typed, frame))
-        if not np.isfinite(typed_probability).all():
-            count = int((~np.isfinite(typed_probability)).sum())
-            raise CheckFailedError(
-                f"The typed graph gives {count} probabilities that are not finite on frame "
-                f"{index}. Calibrate on frames that include such a one, or export with --fp32."
-            )
-        error = np.abs(typed_probability - probability)
-        worst.append(float(error.max()))
-        means.append(float(error.mean()))
-        disagreements.append(float(np.mean(typed_mask != mask)))
-    if not means:
+    found: list[_Difference] = []
+    broken: dict[int, int] = {}
+    pairs = zip(frames(), truths() if truths else repeat(None), strict=truths is not None)
+    for index, (frame, truth) in enumerate(pairs):
+        expected = exact.run([_MASK, _PROBABILITY], _feed(exact, frame))
+        given = typed.run([_MASK, _PROBABILITY], _feed(typed, frame))
+        if count := int((~np.isfinite(given[1])).sum()):
+            broken[index] = count
+        else:
+            found.append(_difference(expected, given, truth))
+    if broken:
+        raise CheckFailedError(
+            f"The typed graph gives {sum(broken.values())} probabilities that are not finite on "
+            f"frame {', '.join(map(str, broken))}. Calibrate on frames that include such a one, or "
+            "export with --fp32."
+        )
+    if not found:
         raise SpecError("The numeric check needs frames, and there are none.")
+    return _summary(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Difference:
+    """What one frame shows; `dice` holds that of FP32 and that of the candidate."""
+
+    worst: float
+    mean: float
+    disagreement: float
+    dice: tuple[float, float] | None
+
+
+def _difference(expected: Any, given: Any, truth: NDArray[np.bool_] | None) -> _Difference:
+    error = np.abs(given[1] - expected[1])
+    dice = None
+    if truth is not None:
+        exact, typed = (score_mask(one[0].astype(bool), truth).dice for one in (expected, given))
+        dice = (exact, typed)
+    return _Difference(
+        worst=float(error.max()),
+        mean=float(error.mean()),
+        disagreement=float(np.mean(given[0] != expected[0])),
+        dice=dice,
+    )
+
+
+def _summary(found: list[_Difference]) -> Numerics:
+    scores = [one.dice for one in found if one.dice is not None]
+    changes = [typed - exact for exact, typed in scores]
     return Numerics(
-        frames=len(means),
-        max_abs_probability=max(worst),
-        mean_abs_probability=float(np.mean(means)),
-        mask_disagreement=float(np.mean(disagreements)),
-        max_mask_disagreement=max(disagreements),
+        frames=len(found),
+        max_abs_probability=max(one.worst for one in found),
+        mean_abs_probability=float(np.mean([one.mean for one in found])),
+        mask_disagreement=float(np.mean([one.disagreement for one in found])),
+        max_mask_disagreement=max(one.disagreement for one in found),
+        dice_fp32=float(np.mean([exact for exact, _ in scores])) if scores else None,
+        dice_change=float(np.mean(changes)) if scores else None,
+        worst_dice_change=min(changes, default=None),
     )
 
 

@@ -17,7 +17,7 @@ from lightawnet_edge.calibration.quantize import Frames
 from lightawnet_edge.calibration.tensorrt_qdq import quantize_for_tensorrt
 from lightawnet_edge.errors import BackendUnavailableError, SpecError
 from lightawnet_edge.export.device_graph import OPSET
-from lightawnet_edge.export.numerics import Numerics, compare
+from lightawnet_edge.export.numerics import Numerics, Truths, compare
 from lightawnet_edge.export.spec import TENSORRT_TARGETS, ExportSpec
 from lightawnet_edge.export.typed import islands, to_fp16
 from lightawnet_edge.runtime.finish import finish
@@ -113,6 +113,7 @@ def typed_graph(
     frames: Frames,
     check: Frames,
     narrate: Callable[[str], None],
+    truths: Truths | None = None,
 ) -> TypedGraph:
     """Quantize and type an FP32 device graph with both outputs, and compare it with what it was.
 
@@ -123,6 +124,7 @@ def typed_graph(
         frames: Calibration frames: they set scales, and tell where FP16 would overflow.
         check: Frames that the two graphs are compared on.
         narrate: Told what is going on.
+        truths: True masks of `check`, where there are any.
 
     Raises:
         CheckFailedError: The typed graph gives values that are not finite.
@@ -137,7 +139,7 @@ def typed_graph(
         keep = islands(base, magnitudes(graph, frames))
         typed = to_fp16(base, keep)
     narrate("comparing the typed graph with FP32, simulated on this CPU")
-    numerics = compare(graph, typed, check)
+    numerics = compare(graph, typed, check, truths)
     return TypedGraph(
         model=_at_opset(typed if platform.typed else base, platform.opset),
         requested=requested_of(typed),

@@ -106,7 +106,18 @@ def _simulated(kit: Kit) -> str:
     return (
         f"from its FP32 graph by {found['mean_abs_probability']:.2g} of probability on average, "
         f"{found['max_abs_probability']:.2g} at most, and in {found['mask_disagreement']:.3%} of "
-        f"the mask pixels ({found['frames']} {_source(kit)}, on a CPU)"
+        f"the mask pixels{_dice(kit)} ({found['frames']} {_source(kit)}, on a CPU)"
+    )
+
+
+def _dice(kit: Kit) -> str:
+    """What the change costs against true masks; nothing where the frames had none."""
+    found = kit.numerics
+    if found.get("dice_change") is None:
+        return ""
+    return (
+        f"; Dice {found['dice_fp32']:.4f} changes by {found['dice_change']:+.4f}, on the worst "
+        f"frame by {found['worst_dice_change']:+.4f}"
     )
 
 

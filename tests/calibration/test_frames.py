@@ -50,3 +50,19 @@ def test_an_empty_folder_is_refused_and_nothing_is_invented(tmp_path: Path) -> N
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"No folder '.*nowhere'"):
         CalibrationSet.open(tmp_path / "nowhere")
+
+
+def test_masks_come_with_all_frames_or_with_none(dataset: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(dataset, tmp_path / "copy")
+    frames = CalibrationSet.open(copy)
+    masks = frames.masks()
+    assert masks is not None
+    assert [mask.stem for mask in masks] == [file.stem for file in frames.files]
+    assert [mask.shape for mask in frames.truths(Size(40, 48))] == [(40, 48)] * 8
+    masks[0].unlink()
+    with pytest.raises(ArtifactError, match=r"has no mask: expected .* leave the whole folder out"):
+        frames.masks()
+    shutil.rmtree(copy / "masks")
+    assert frames.masks() is None
+    assert list(frames.truths(Size(40, 48))) == []
+    assert CalibrationSet.open(dataset / "images").masks(), "the folder beside it counts too"

@@ -58,6 +58,8 @@ def test_a_kit_says_what_it_is_for_and_that_it_is_not_built(kits: Kits, dataset:
     assert kit.numerics["frames"] == 8
     assert kit.numerics["on"]["name"] == dataset.name
     assert 0 < kit.numerics["mean_abs_probability"] < 1e-3
+    assert kit.numerics["non_finite"] == 0
+    assert kit.numerics["worst_dice_change"] <= kit.numerics["dice_change"] < 0.01
     assert (kit.bound, kit.replay) == (None, None)
     assert manifest.calibration is not None, "frames decide what FP16 leaves in FP32"
 

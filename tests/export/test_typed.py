@@ -212,3 +212,11 @@ def test_a_graph_agrees_with_itself(graph: onnx.ModelProto) -> None:
     )
     assert found == nothing
     assert found.to_json()["frames"] == 3
+
+
+def test_dice_is_compared_frame_by_frame(graph: onnx.ModelProto) -> None:
+    masks = [mask.astype(bool) for _, mask in blobs(3, SIZE)]
+    found = compare(graph, graph, frames, lambda: masks)
+    assert found.dice_fp32 is not None
+    assert 0 <= found.dice_fp32 <= 1
+    assert (found.dice_change, found.worst_dice_change, found.non_finite) == (0.0, 0.0, 0)
