@@ -98,6 +98,7 @@ def export(
 ) -> None:
     """Build an engine from a checkpoint: a bundle with engine, device graph and manifest."""
     from lightawnet_edge.export import pipeline
+    from lightawnet_edge.export.describe import describe
     from lightawnet_edge.export.spec import ExportSpec, TensorRtOptions
 
     spec = ExportSpec(
@@ -134,7 +135,7 @@ def export(
         narrate(
             "nothing to do: this bundle exists, made from equal inputs (--force builds it again)"
         )
-    out_console.print(pipeline.describe(result.bundle), highlight=False, soft_wrap=True)
+    out_console.print(describe(result.bundle), highlight=False, soft_wrap=True)
 
 
 def _precision(**flags: bool) -> Precision:

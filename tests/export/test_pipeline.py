@@ -23,8 +23,9 @@ from lightawnet_edge.errors import (
     CheckFailedError,
     SpecError,
 )
+from lightawnet_edge.export.describe import describe
 from lightawnet_edge.export.device_graph import DeviceModel, conv_macs
-from lightawnet_edge.export.pipeline import describe, export
+from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.layers import mac_shares
 from lightawnet_edge.likeness import PRINTS, read_prints

@@ -1,0 +1,60 @@
+"""A bundle in a few lines: what it takes, what it really executes, how far it is from FP32."""
+
+from __future__ import annotations
+
+from lightawnet_edge.bundle import Bundle, Manifest
+from lightawnet_edge.runtime.kit_text import describe_kit, next_steps
+from lightawnet_edge.specs import Precision
+
+
+def describe(bundle: Bundle) -> str:
+    """Tell in a few lines what a bundle is and what it really executes."""
+    manifest = bundle.manifest
+    if manifest.kit is not None:
+        return "\n".join(filter(None, (describe_kit(bundle), next_steps(bundle))))
+    ran = ", ".join(f"{share:.1%} {name}" for name, share in manifest.executed.items() if share)
+    agreement = manifest.agreement
+    size = sum((bundle.path / name).stat().st_size for name in manifest.files)
+    contract = manifest.contract
+    return (
+        f"{bundle.path}\n"
+        f"  takes     frame {contract.frame} {contract.color} uint8, network {contract.network}, "
+        f"{manifest.routing} routing\n"
+        f"{_chosen_text(manifest)}"
+        f"{_method_text(manifest)}"
+        f"  executes  {ran} (share of the convolution MACs, read back from the engine)\n"
+        f"{_dynamic_text(manifest)}"
+        f"  differs   from FP32 PyTorch in {agreement['mask_disagreement']:.3%} of the mask pixels "
+        f"({agreement['frames']} calibration frames)\n"
+        f"  holds     {', '.join(manifest.files)}, {size / 1e6:.1f} MB"
+    )
+
+
+def _method_text(manifest: Manifest) -> str:
+    """How INT8 ranges were found, as a line of `describe`; else nothing."""
+    return f"  ranges    {manifest.method}\n" if manifest.method else ""
+
+
+def _dynamic_text(manifest: Manifest) -> str:
+    """How much of an INT8 engine is in float on purpose, as a line of `describe`; else nothing."""
+    macs = [layer.macs for layer in manifest.layers if layer.computed]
+    if manifest.precision is not Precision.INT8 or not macs:
+        return ""
+    share = sum(macs) / sum(layer.macs for layer in manifest.layers)
+    return (
+        f"  computes  the kernels of {len(macs)} layers per frame: these run in float on purpose, "
+        f"{share:.1%} of the MACs\n"
+    )
+
+
+def _chosen_text(manifest: Manifest) -> str:
+    """What `auto` routing chose, as a line of `describe`; else nothing."""
+    chosen = manifest.chosen
+    if chosen is None:
+        return ""
+    truth = "Dice" if chosen.has_truth else "Dice against the dynamic network's own mask"
+    return (
+        f"  freezes   {', '.join(chosen.frozen) or 'nothing'}; dynamic: "
+        f"{', '.join(chosen.dynamic) or 'nothing'}; costs {chosen.dice_drop:.4f} {truth} of at "
+        f"most {chosen.max_dice_drop:g} ({chosen.measured_frames} frames)\n"
+    )
