@@ -24,6 +24,8 @@ HELD_OUT_STRIDE = 4
 """Every fourth frame of the calibration set compares methods, and sets no range."""
 MIN_HELD_OUT = 16
 """With fewer, chance would choose."""
+FALLBACK = Method.PERCENTILE
+"""Taken then: first or second wherever the four were compared (docs/quantization.md)."""
 
 Narrate = Callable[[str], None]
 Write = Callable[[Path, Method], Path]
@@ -50,7 +52,7 @@ def quantize_best(
         frames: The calibration set: uint8, (H, W, 3) or (H, W).
         backend: Builds and runs the candidates.
         floats: As for `draft`.
-        method: None: the best on the held-out frames, or min-max where these are too few.
+        method: None: the best on the held-out frames, or `FALLBACK` where these are too few.
         narrate: Told what goes on.
 
     Raises:
@@ -73,7 +75,7 @@ def quantize_best(
         narrate(f"comparing {len(Method)} methods on {held_out} other frames")
         dice = _compare(write, device_graph, backend, partial(_part, frames, held_out=True))
         method = max(Method, key=lambda one: dice[str(one)])
-    method = method or Method.MIN_MAX
+    method = method or FALLBACK
     record = MethodRecord(
         method=method, scale_frames=count - held_out, held_out=held_out, dice=dice
     )

@@ -67,7 +67,7 @@ def export(
         Method | None,
         typer.Option(
             help="With --int8: how ranges of activations follow from the calibration frames. "
-            "Default: the best on every fourth frame, or min-max below 64 frames."
+            "Default: the best on every fourth frame, or percentile below 64 frames."
         ),
     ] = None,
     min_int8_share: Annotated[

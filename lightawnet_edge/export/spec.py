@@ -73,7 +73,7 @@ class ExportSpec:
     """With `auto` routing: mean Dice per frame that all frozen blocks may cost together."""
     method: Method | None = None
     """How ranges of INT8 activations follow from the calibration frames, for `onnx` and `openvino`;
-    None: the best on frames held out for that, or min-max where these are few."""
+    None: the best on frames held out for that, or percentile where these are few."""
     tensorrt: TensorRtOptions = TensorRtOptions()
 
     def __post_init__(self) -> None:

@@ -62,6 +62,6 @@ def test_few_frames_choose_nothing_and_a_given_method_is_taken(
         backend=backends.get_for(Target.ONNX, Precision.INT8),
     )
     _, few = made()
-    assert few == MethodRecord(method=Method.MIN_MAX, scale_frames=4)
+    assert few == MethodRecord(method=Method.PERCENTILE, scale_frames=4)
     _, given = made(method=Method.MSE)
     assert given == MethodRecord(method=Method.MSE, scale_frames=4)
