@@ -13,6 +13,37 @@ from lightawnet_edge.specs import Method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreRecord:
+    """Layers of an INT8 engine that went back to float, so that it holds a budget of Dice."""
+
+    max_dice_drop: float
+    """The budget, less what frozen routing had cost of it."""
+    frames: int
+    """Frames that Dice was measured on, at the size of the bundle's frame."""
+    held_out: bool
+    """Whether these set no range."""
+    has_truth: bool
+    """Whether Dice is that against masks; else against the FP32 masks."""
+    dice_drop: float
+    """Mean Dice lost per frame against FP32 with every layer in INT8."""
+    steps: Mapping[str, float] = field(default_factory=dict)
+    """Layer to the same with it and all before it in float, in the order of the decisions."""
+
+    @property
+    def left(self) -> float:
+        """Mean Dice lost per frame in the end."""
+        return [self.dice_drop, *self.steps.values()][-1]
+
+    def __str__(self) -> str:
+        truth = "" if self.has_truth else " with the FP32 masks"
+        return (
+            f"costs {self.left:+.4f} Dice{truth} of at most {self.max_dice_drop:g} "
+            f"({self.frames} {'held-out' if self.held_out else 'calibration'} frames); back in "
+            f"float: {', '.join(self.steps) or 'nothing'}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MethodRecord:
     """The method of an INT8 engine."""
 
@@ -23,6 +54,8 @@ class MethodRecord:
     """Other frames of the calibration set, which the methods were compared on; 0: none were."""
     dice: Mapping[str, float] = field(default_factory=dict)
     """Method to the mean Dice between its masks and the FP32 network's, on the held-out frames."""
+    restored: RestoreRecord | None = None
+    """What went back to float to hold a budget of Dice; None where there was no budget."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as they stand in the manifest."""
@@ -31,7 +64,12 @@ class MethodRecord:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> MethodRecord:
         """Inverse of `to_json`."""
-        return cls(**{**data, "method": Method(data["method"])})
+        restored = data.get("restored")
+        values = {
+            "method": Method(data["method"]),
+            "restored": RestoreRecord(**restored) if restored else None,
+        }
+        return cls(**{**data, **values})
 
     def __str__(self) -> str:
         if not self.dice:

@@ -161,7 +161,7 @@ def test_calibrate_writes_a_set_that_says_what_it_covers(
     ("arguments", "code", "message"),
     [
         (["export", "--int8", "--fp32"], 2, "One precision per bundle: found --fp32 and --int8"),
-        (["export", "--int8", "--routing", "dynamic"], 2, "quantizers need constant kernels"),
+        (["export", "--max-dice-drop", "0.1"], 2, "is the budget of --routing auto, and of --int8"),
         (["export", "--frame", "big"], 2, "'big' is no size. Give HEIGHTxWIDTH"),
         (["export", "--weights", "nothing"], 3, "neither a file nor packaged weights. Packaged:"),
         (["export", "--target", "onnx", "--fp16"], 4, "would cast to fp32 silently"),

@@ -82,9 +82,14 @@ def quantize_best(
     return write(folder, method), record
 
 
+def is_taken(number: int, held_out: bool) -> bool:
+    """Whether a frame, counted from 1, is for measuring; all are where none was held out."""
+    return not held_out or number % HELD_OUT_STRIDE == 0
+
+
 def _part(frames: Frames, *, held_out: bool) -> Iterable[NDArray[np.uint8]]:
     for number, frame in enumerate(frames(), 1):
-        if (number % HELD_OUT_STRIDE == 0) is held_out:
+        if is_taken(number, True) is held_out:
             yield frame
 
 

@@ -29,9 +29,10 @@ Labelled = Callable[[], Iterable[tuple[UInt8, NDArray[np.bool_]]]]
 """Starts over with each call: frames and their truths, both at the size of the bundle's frame."""
 Narrate = Callable[[str], None]
 
-_SAME_MASKS = 1e-3
-"""Share of mask pixels in which the watched copy may differ from the engine: a result that is an
-output, too, is not always fused into the next kernel, which rounds once more."""
+_SAME_MASKS = 5e-3
+"""Share of mask pixels in which the watched copy may differ from the engine. It is 0 for most, and
+was 0.09 % for one bundle of the shipped weights: a result that is an output, too, may not be fused
+into the next kernel as it is in the engine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +108,16 @@ def sensitivity(
             "its engine shows no results of single layers. Export the same weights with --target "
             "openvino or onnx --int8 for a first answer.",
         )
-    study = _Study(bundle, backends.get_for(manifest.target, Precision.INT8), frames)
+    study = Study(
+        target=manifest.target,
+        engine=bundle.engine,
+        exact=bundle.path / manifest.device_graph,
+        backend=backends.get_for(manifest.target, Precision.INT8),
+        frames=frames,
+    )
     layers = [layer for layer in manifest.layers if layer.requested is Precision.INT8]
     narrate(f"comparing the results of {len(layers)} layers with FP32")
-    noise, differ = study.noise(layers)
+    noise, differ = study.noise([layer.name for layer in layers])
     narrate("measuring Dice")
     exact, found = study.dice(study.exact, Precision.FP32), study.dice(study.engine, Precision.INT8)
     by_noise = sorted(layers, key=lambda layer: noise[layer.name])
@@ -141,32 +148,26 @@ def _damage(layer: LayerSensitivity) -> tuple[float, float]:
     return (math.inf if gain is None else -gain.mean, layer.sqnr_db)
 
 
-@dataclass(frozen=True, slots=True)
-class _Study:
-    bundle: Bundle
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """An INT8 model beside the FP32 device graph that it was made from, on labelled frames."""
+
+    target: Target
+    engine: Path
+    exact: Path
     backend: Backend
     frames: Labelled
 
-    @property
-    def engine(self) -> Path:
-        return self.bundle.path / self.bundle.manifest.engine
-
-    @property
-    def exact(self) -> Path:
-        return self.bundle.path / self.bundle.manifest.device_graph
-
-    def noise(self, layers: Sequence[LayerRecord]) -> tuple[dict[str, float], float]:
+    def noise(self, names: Sequence[str]) -> tuple[dict[str, float], float]:
         """Signal-to-noise ratio of each layer, and the share of mask pixels that watching moves."""
-        names = [layer.name for layer in layers]
         outputs = ("mask", *(PROBE.format(number) for number in range(len(names))))
         found, differ = [_Noise() for _ in names], []
         with tempfile.TemporaryDirectory() as scratch:
-            folder, target = Path(scratch), self.bundle.manifest.target
-            suffix = self.engine.suffix
+            folder, suffix = Path(scratch), self.engine.suffix
             copies = []
             for source, kind in ((self.exact, "exact"), (self.engine, "found")):
                 copies.append(folder / f"{kind}{suffix}")
-                watch(target, source, results(target, self.engine, names), copies[-1])
+                watch(self.target, source, results(self.target, self.engine, names), copies[-1])
             engine = self.backend.load(self.engine, Precision.INT8, None)
             first = self.backend.load(copies[0], Precision.FP32, None)
             second = self.backend.load(copies[1], Precision.INT8, None)
@@ -205,5 +206,5 @@ class _Study:
         """Dice of the engine with one layer in float."""
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch) / f"float{self.engine.suffix}"
-            in_float(self.bundle.manifest.target, self.engine, self.exact, layer, file)
+            in_float(self.target, self.engine, self.exact, layer, file)
             return self.dice(file, Precision.INT8)

@@ -32,11 +32,13 @@ def export(
         ),
     ] = None,
     max_dice_drop: Annotated[
-        float,
+        float | None,
         typer.Option(
-            min=0, max=1, help="With --routing auto: Dice that freezing may cost, as measured."
+            help="Dice that approximations may cost, as measured: with --routing auto layers that "
+            "would break it stay dynamic (default 0.005), with --int8 the worst layers go back to "
+            "float.",
         ),
-    ] = 0.005,
+    ] = None,
     frame: Annotated[
         str, typer.Option(help="HEIGHTxWIDTH of the camera's frames. Default: the network's input.")
     ] = "",

@@ -32,7 +32,10 @@ def describe(bundle: Bundle) -> str:
 
 def _method_text(manifest: Manifest) -> str:
     """How INT8 ranges were found, as a line of `describe`; else nothing."""
-    return f"  ranges    {manifest.method}\n" if manifest.method else ""
+    if manifest.method is None:
+        return ""
+    restored = manifest.method.restored
+    return f"  ranges    {manifest.method}\n" + (f"  budget    {restored}\n" if restored else "")
 
 
 def _dynamic_text(manifest: Manifest) -> str:

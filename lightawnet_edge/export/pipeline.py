@@ -77,7 +77,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
     source = Source(name=checkpoint.stem, sha256=sha256_of(checkpoint))
     tools = {**tool_versions(), **(request.tools if request else {})}
     auto = {}
-    if routing is Routing.AUTO:
+    if routing is Routing.AUTO or spec.max_dice_drop is not None:
         auto = {"auto": [spec.max_dice_drop, masks_digest(calibration)]}
     inputs = digest_of(
         {
@@ -106,8 +106,9 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
     # A kit is checked by its probability, whether or not its engine gives one.
     traced = replace(contract, probability=True) if request else contract
     with staged_folder(path) as folder:
-        plan = plan_routing(network, routing, contract, calibration, spec.max_dice_drop, narrate)
-        stages = Stages(spec, traced, calibration, network, backend, narrate, plan.frozen)
+        plan = plan_routing(network, routing, contract, calibration, spec.routing_budget, narrate)
+        spent = plan.chosen.dice_drop if plan.chosen else 0.0
+        stages = Stages(spec, traced, calibration, network, backend, narrate, plan.frozen, spent)
         graph = stages.device_graph(folder)
         made = stages.kit(folder, graph, request) if request else stages.made(folder, graph)
         if is_calibrated:

@@ -69,8 +69,10 @@ class ExportSpec:
     min_int8_share: float | None = None
     """Least share that an INT8 engine runs in INT8, of the MACs of convolutions with a constant
     kernel; None: 0.90. 0 takes any."""
-    max_dice_drop: float = MAX_DICE_DROP
-    """With `auto` routing: mean Dice per frame that all frozen blocks may cost together."""
+    max_dice_drop: float | None = None
+    """Mean Dice per frame that approximations may cost together: frozen blocks with `auto` routing,
+    for which None is `MAX_DICE_DROP`; then INT8, whose worst layers go back to float until the rest
+    of the budget holds, and which None leaves alone."""
     method: Method | None = None
     """How ranges of INT8 activations follow from the calibration frames, for `onnx` and `openvino`;
     None: the best on frames held out for that, or percentile where these are few."""
@@ -84,12 +86,28 @@ class ExportSpec:
         self._check_tensorrt()
         if self.network is not None:
             check_network_size(self.network)
-        if not 0 <= self.max_dice_drop <= 1:
-            raise SpecError(f"--max-dice-drop {self.max_dice_drop} must lie between 0 and 1.")
+        self._check_budget()
         if self.name is not None and (
             self.name in ("", ".", "..") or Path(self.name).name != self.name
         ):
             raise SpecError(f"Bundle name '{self.name}' must be a plain folder name.")
+
+    def _check_budget(self) -> None:
+        if self.max_dice_drop is None:
+            return
+        if not 0 <= self.max_dice_drop <= 1:
+            raise SpecError(f"--max-dice-drop {self.max_dice_drop} must lie between 0 and 1.")
+        spends = self.precision is Precision.INT8 and self.target not in TENSORRT_TARGETS
+        if not spends and self.routing is not Routing.AUTO:
+            raise SpecError(
+                "--max-dice-drop is the budget of --routing auto, and of --int8 for onnx and "
+                "openvino. Add one of these, or leave it out."
+            )
+
+    @property
+    def routing_budget(self) -> float:
+        """Dice that frozen blocks may cost with `auto` routing."""
+        return MAX_DICE_DROP if self.max_dice_drop is None else self.max_dice_drop
 
     def _check_method(self) -> None:
         if self.method is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -13,23 +13,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from lightawnet_edge import __version__
 from lightawnet_edge.backends.base import Backend, Built
 from lightawnet_edge.backends.tensorrt import ENGINE
 from lightawnet_edge.bundle import Contract
 from lightawnet_edge.calibration.frames import CalibrationSet
-from lightawnet_edge.calibration.method import quantize_best
+from lightawnet_edge.calibration.method import is_taken, quantize_best
 from lightawnet_edge.calibration.quantize import computed_kernels
+from lightawnet_edge.calibration.restore import restore
+from lightawnet_edge.calibration.sensitivity import Study
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.export.device_graph import OUTPUTS, DeviceModel, conv_macs, to_onnx
 from lightawnet_edge.export.kit import KitOrder, check_set, make_kit
 from lightawnet_edge.export.lowering import lower
 from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.export.tensorrt import Request
+from lightawnet_edge.frames import UInt8
 from lightawnet_edge.kit import Kit
 from lightawnet_edge.layers import LayerRecord, mac_shares
-from lightawnet_edge.method_record import MethodRecord
+from lightawnet_edge.method_record import MethodRecord, RestoreRecord
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.routing import RoutingTable
 from lightawnet_edge.specs import Precision, State, Target
@@ -73,6 +77,8 @@ class Stages:
     narrate: Narrate
     frozen: RoutingTable
     """Blocks of a dynamic network that get constant kernels: an approximation."""
+    spent: float = 0.0
+    """Dice that freezing them cost, of a budget."""
 
     def device_graph(self, folder: Path) -> onnx.ModelProto:
         """Lower the network and write its device graph."""
@@ -140,8 +146,52 @@ class Stages:
                 method=self.spec.method,
                 narrate=self.narrate,
             )
+            if self.spec.max_dice_drop is not None:
+                record = replace(record, restored=self.restored(graph, quantized, record))
             self.narrate(f"building the {self.spec.target} engine")
             return self.backend.build(quantized, folder, self.spec.precision), record
+
+    def restored(self, graph: Path, quantized: Path, record: MethodRecord) -> RestoreRecord:
+        """Put layers of the quantized model back to float, as far as the budget asks for it."""
+        assert self.backend is not None
+        assert self.spec.max_dice_drop is not None
+        with tempfile.TemporaryDirectory() as scratch:
+            read = self.backend.build(quantized, Path(scratch), Precision.INT8).layers
+        study = Study(
+            target=self.spec.target,
+            engine=quantized,
+            exact=graph,
+            backend=self.backend,
+            frames=partial(self._labelled, graph, held_out=bool(record.held_out)),
+        )
+        return restore(
+            study,
+            [layer.name for layer in read if layer.requested is Precision.INT8],
+            max_dice_drop=max(0.0, self.spec.max_dice_drop - self.spent),
+            held_out=bool(record.held_out),
+            has_truth=self.calibration.masks() is not None,
+            narrate=self.narrate,
+        )
+
+    def _labelled(
+        self, graph: Path, *, held_out: bool
+    ) -> Iterator[tuple[UInt8, NDArray[np.bool_]]]:
+        """Frames with their truths: masks, or what the FP32 graph says where there are none."""
+        assert self.backend is not None
+        contract = self.contract
+        frames = self.calibration.frames(contract.frame, contract.color)
+        truths = self.calibration.truths(contract.frame)
+        if self.calibration.masks() is not None:
+            pairs = zip(frames, truths, strict=True)
+            yield from (pair for number, pair in enumerate(pairs, 1) if is_taken(number, held_out))
+            return
+        exact = self.backend.load(graph, Precision.FP32, None)
+        try:
+            for number, frame in enumerate(frames, 1):
+                if is_taken(number, held_out):
+                    yield frame, exact.infer(frame, ("mask",))["mask"] > 0
+        finally:
+            exact.close()
 
     def agreement(self, engine: Path) -> Mapping[str, float]:
         """Compare the engine with the unlowered FP32 network on a few calibration frames."""

@@ -267,6 +267,22 @@ def test_auto_routing_freezes_what_the_budget_allows_and_records_every_decision(
     assert not export(replace(wanted, max_dice_drop=1.0, name="b1.0")).built
 
 
+def test_a_budget_for_int8_is_measured_and_recorded(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    wanted = spec(
+        checkpoint, tmp_path, precision=Precision.INT8, calibration=dataset, max_dice_drop=1.0
+    )
+    bundle = export(wanted).bundle
+    method = Bundle.open(bundle.path).manifest.method
+    assert method is not None
+    assert method.restored is not None
+    assert method.restored.frames == len(list((dataset / "images").iterdir()))
+    assert method.restored.has_truth
+    assert "budget    costs" in describe(bundle)
+    assert not export(wanted).built
+
+
 def test_a_static_twin_exports_exactly_without_calibration_frames(tmp_path: Path) -> None:
     network = random_network(experts=1)
     path = tmp_path / "twin.safetensors"
@@ -305,6 +321,8 @@ def test_precisions_that_would_be_emulated_are_refused(checkpoint: Path, tmp_pat
         ({"threshold": 0.0}, r"threshold=0\.0 must lie between 0 and 1"),
         ({"network": Size(100, 64)}, "nearest that fit are 96x64 and 112x64"),
         ({"method": Method.MSE}, "--method mse is for --int8, not --fp32"),
+        ({"max_dice_drop": 0.01}, "--max-dice-drop is the budget of --routing auto, and of --int8"),
+        ({"max_dice_drop": 2.0, "routing": Routing.AUTO}, "2.0 must lie between 0 and 1"),
         ({"name": "../elsewhere"}, "must be a plain folder name"),
         ({"min_int8_share": 1.5}, r"--min-int8-share 1\.5 must lie between 0 and 1"),
     ],
