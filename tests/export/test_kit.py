@@ -15,11 +15,13 @@ from lightawnet_edge.backends.onnxruntime import OnnxRuntimeBackend
 from lightawnet_edge.bundle import Bundle
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.errors import BackendUnavailableError, SpecError
+from lightawnet_edge.export.describe import describe
 from lightawnet_edge.export.kit import check_set, tolerance_for
 from lightawnet_edge.export.numerics import Numerics
 from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.spec import ExportSpec, TensorRtOptions
 from lightawnet_edge.likeness import PRINTS
+from lightawnet_edge.routing_record import RoutingDecision, RoutingRecord
 from lightawnet_edge.runtime.golden import GOLDEN, Golden, replay, shortfalls
 from lightawnet_edge.runtime.kit_text import next_steps
 from lightawnet_edge.specs import Precision, Routing, State, Target
@@ -62,6 +64,25 @@ def test_a_kit_says_what_it_is_for_and_that_it_is_not_built(kits: Kits, dataset:
     assert kit.numerics["worst_dice_change"] <= kit.numerics["dice_change"] < 0.01
     assert (kit.bound, kit.replay) == (None, None)
     assert manifest.calibration is not None, "frames decide what FP16 leaves in FP32"
+
+
+def test_a_kit_says_what_was_frozen_and_at_what_cost(kits: Kits) -> None:
+    bundle = Bundle.open(kits["tensorrt"])
+    costs = {"dice_drop": 0.001, "low": 0.0, "high": 0.002}
+    record = RoutingRecord(
+        max_dice_drop=0.005,
+        calibrated_frames=4,
+        measured_frames=4,
+        has_truth=True,
+        dice=0.9,
+        decisions=(
+            RoutingDecision(block="e1", frozen=True, **costs),
+            RoutingDecision(block="u4", frozen=False, **costs),
+        ),
+    )
+    text = describe(Bundle(bundle.path, replace(bundle.manifest, chosen=record)))
+    assert "  freezes   e1; dynamic: u4; costs 0.0010 Dice of at most 0.005 (4 frames)\n" in text
+    assert "freezes" not in describe(bundle)
 
 
 def test_the_typed_graph_passes_its_own_golden_frames(kits: Kits) -> None:
