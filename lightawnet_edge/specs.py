@@ -50,6 +50,10 @@ class Target(_Word):
     TENSORRT_RTX = "tensorrt-rtx"
 
 
+TENSORRT_TARGETS = frozenset({Target.TENSORRT, Target.TENSORRT_RTX})
+"""Those whose engines run on an NVIDIA GPU."""
+
+
 class Routing(_Word):
     """How a dynamic convolution picks its kernel."""
 

@@ -40,11 +40,24 @@ class ReadBack:
     """Mean seconds of a call as a whole; None where nothing was timed."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceTime:
+    """What one call took on a device with a clock of its own; the rest of it was the host's."""
+
+    copy_s: float
+    """The frame to the device, and all outputs back."""
+    compute_s: float
+    """Between the copies."""
+
+
 class Session(Protocol):
     """A loaded engine that owns device memory until it is closed."""
 
     def infer(self, frame: NDArray[Any], outputs: tuple[str, ...]) -> Tensors:
         """Run one frame, synchronously; the outputs are the caller's to keep."""
+
+    def device_time(self) -> DeviceTime | None:
+        """Of the last call; None where the engine runs on the CPU, or its device does not say."""
 
     def close(self) -> None:
         """Free the engine; a closed session cannot be used again."""

@@ -18,6 +18,7 @@ _LIBRARY = "libcuda.so.1"
 _MAJOR, _MINOR = 75, 76
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR of the driver API."""
 _NAME_BYTES = 256
+_BUS_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class CudaDevice:
     """Compute capability, major and minor in one number: 87 for Jetson Orin."""
     cuda: str
     """Newest CUDA version that the driver takes, e.g. '12.6'."""
+    bus: str = ""
+    """PCI bus id, by which NVML finds the same device; empty where the driver has none."""
 
 
 def find_device(load: Callable[[str], Any] = ctypes.CDLL) -> CudaDevice:
@@ -59,7 +62,13 @@ def find_device(load: Callable[[str], Any] = ctypes.CDLL) -> CudaDevice:
         name=name.value.decode(),
         capability=10 * major + minor,
         cuda=f"{version.value // 1000}.{version.value % 1000 // 10}",
+        bus=_bus(driver),
     )
+
+
+def _bus(driver: Any) -> str:
+    found = ctypes.create_string_buffer(_BUS_BYTES)
+    return "" if driver.cuDeviceGetPCIBusId(found, _BUS_BYTES, 0) else found.value.decode()
 
 
 def _attribute(driver: Any, code: int) -> int:

@@ -53,6 +53,7 @@ class Cuda:
         """
         self._api = api
         self._undo: list[tuple[str, Any]] = []
+        self._recording = False
         self.stream: Any = self._give("cudaStreamCreate", "cudaStreamDestroy")
 
     def pinned(self, size_bytes: int) -> tuple[int, NDArray[np.uint8]]:
@@ -75,6 +76,21 @@ class Cuda:
         kind = self._api.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self._call("cudaMemcpyAsync", host, device, size_bytes, kind, self.stream)
 
+    def event(self) -> Any:
+        """A point in the stream's work that can be timed."""
+        return self._give("cudaEventCreate", "cudaEventDestroy")
+
+    def mark(self, event: Any) -> None:
+        """Queue an event: it happens when all that was queued before is done."""
+        # Within a graph an event is the graph's own business, unless it is recorded as external.
+        name = "cudaEventRecordExternal" if self._recording else "cudaEventRecordDefault"
+        flag = getattr(self._api, name)
+        self._call("cudaEventRecordWithFlags", event, self.stream, flag)
+
+    def between_s(self, start: Any, end: Any) -> float:
+        """Seconds from one event to another, by the device's clock; both have happened."""
+        return float(self._call("cudaEventElapsedTime", start, end)) / 1000
+
     def wait(self) -> None:
         """Return when all that was queued is done."""
         self._call("cudaStreamSynchronize", self.stream)
@@ -87,9 +103,11 @@ class Cuda:
         """
         mode = self._api.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self._call("cudaStreamBeginCapture", self.stream, mode)
+        self._recording = True
         try:
             work()
         finally:  # a stream that is left in capture takes nothing else
+            self._recording = False
             status, graph = self._api.cudaStreamEndCapture(self.stream)
             self._api.cudaGetLastError()  # a failed capture would be told of by the next call
         self._check("cudaStreamEndCapture", status)

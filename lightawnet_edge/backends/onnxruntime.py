@@ -137,6 +137,9 @@ class OnnxRuntimeSession:
         values = self._session.run(list(outputs), {self._input: frame})
         return dict(zip(outputs, values, strict=True))
 
+    def device_time(self) -> None:
+        """It runs on the CPU."""
+
     def close(self) -> None:
         """Free the session."""
         self._session = None

@@ -130,6 +130,9 @@ class OpenVinoSession:
             for name in outputs
         }
 
+    def device_time(self) -> None:
+        """It runs on the CPU."""
+
     def close(self) -> None:
         """Free the request and with it the compiled model."""
         self._request = None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge.backends.base import Tensors
+from lightawnet_edge.backends.base import DeviceTime, Tensors
 from lightawnet_edge.backends.cuda_driver import CudaDevice, find_device
 from lightawnet_edge.backends.cuda_runtime import Cuda, open_cuda
 from lightawnet_edge.backends.tensorrt_config import describe
@@ -19,6 +19,9 @@ from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.kit import Binding
 
 logger = logging.getLogger(__name__)
+
+_EVENTS = 4
+"""Start, frame on the device, outputs computed, outputs on the host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,7 @@ class TensorRtSession:
             if not self._context:
                 raise ArtifactError(self._refusal(trt))
             self._tensors = self._bound_tensors(trt)
+            self._events = tuple(cuda.event() for _ in range(_EVENTS))
             self._queue = self._warmed_up()
         except BaseException:
             self.close()
@@ -73,6 +77,16 @@ class TensorRtSession:
         self._queue()
         self._cuda.wait()
         return {name: self._tensors[name].array.copy() for name in outputs}
+
+    def device_time(self) -> DeviceTime | None:
+        """Of the last call, by events around the copies; None where CUDA does not tell."""
+        start, fed, computed, end = self._events
+        try:
+            copy_s = self._cuda.between_s(start, fed) + self._cuda.between_s(computed, end)
+            return DeviceTime(copy_s=copy_s, compute_s=self._cuda.between_s(fed, computed))
+        except BackendUnavailableError as error:
+            logger.info("No times of the device: %s", error)
+            return None
 
     def close(self) -> None:
         """Free the engine, then its memory; closing twice does no harm."""
@@ -116,15 +130,20 @@ class TensorRtSession:
         return queue
 
     def _enqueue(self) -> None:
+        start, fed, computed, end = self._events
+        self._cuda.mark(start)
         for tensor in self._tensors.values():
             if tensor.is_input:
                 self._cuda.to_device(tensor.device, tensor.host, tensor.array.nbytes)
+        self._cuda.mark(fed)
         if not self._context.execute_async_v3(int(self._cuda.stream)):
             reason = "; ".join(self._log.errors) or "it gives no reason"
             raise BackendUnavailableError("tensorrt", f"the engine does not run: {reason}.")
+        self._cuda.mark(computed)
         for tensor in self._tensors.values():
             if not tensor.is_input:
                 self._cuda.to_host(tensor.host, tensor.device, tensor.array.nbytes)
+        self._cuda.mark(end)
 
 
 def open_session(trt: Any, plan: bytes, bound: Binding, folder: Path) -> TensorRtSession:

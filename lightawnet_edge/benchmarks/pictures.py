@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge.benchmarks.records import Contours, Picture
+from lightawnet_edge.benchmarks.result import Contours, Picture
 from lightawnet_edge.frames import UInt8, fit, fit_mask, opencv
 from lightawnet_edge.specs import Size
 

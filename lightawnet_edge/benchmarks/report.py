@@ -14,7 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from lightawnet_edge.benchmarks import figures, stats
-from lightawnet_edge.benchmarks.records import VISIBLE_DROP, BenchResult, Contours, Record
+from lightawnet_edge.benchmarks.device_text import conditions, device_line, gpu_text
+from lightawnet_edge.benchmarks.records import VISIBLE_DROP, Record
+from lightawnet_edge.benchmarks.result import BenchResult, Contours
 from lightawnet_edge.benchmarks.verdict import (
     dice_texts,
     executed_text,
@@ -49,10 +51,15 @@ def folder_name(result: BenchResult) -> str:
 
 
 def console(result: BenchResult) -> Group:
-    """Everything for the terminal, within 80 columns: verdict, table, failures, doubts."""
+    """Everything for the terminal, within 80 columns: verdict, table, failures, GPU, doubts."""
     notes = Table.grid(padding=(0, 1))
     for failure in result.failures:
         notes.add_row(Text("failed", "red"), Text(f"{failure.bundle}: {failure.reason}"))
+    if result.gpu is not None:
+        notes.add_row(Text("gpu"), Text(gpu_text(result)))
+    for record in fastest_first(result.records):
+        if record.runs_on_gpu:
+            notes.add_row(Text("gpu"), Text(f"{record.bundle}: {device_line(record)}"))
     for doubt in result.doubts:
         notes.add_row(Text("doubt", "yellow"), Text(doubt))
     for record in fastest_first(result.records):
@@ -104,6 +111,7 @@ def html(result: BenchResult) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
+        "conditions": conditions,
         "executed": executed_text,
         "loss": _loss,
         "megabytes": _megabytes,
@@ -132,6 +140,8 @@ def _context(result: BenchResult) -> dict[str, Any]:
         "pictures": {picture.frame: picture for picture in result.pictures},
         "visible_drop": VISIBLE_DROP,
         "stats": stats,
+        "gpu": gpu_text(result),
+        "on_gpu": [record for record in records if record.runs_on_gpu],
     }
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from lightawnet_edge import __version__
+from lightawnet_edge.backends.gpu_state import read_power_mode
 from lightawnet_edge.benchmarks.accuracy import find_pairs
 from lightawnet_edge.benchmarks.overlap import find_overlap, refuse_overlap
 from lightawnet_edge.benchmarks.plan import BenchSpec, by_name, find_bundles, make_plans
 from lightawnet_edge.benchmarks.process import COMMAND
-from lightawnet_edge.benchmarks.records import BenchResult, Failure
+from lightawnet_edge.benchmarks.result import BenchResult, Failure
 from lightawnet_edge.benchmarks.session import Observer, Session, Step
 from lightawnet_edge.bundle import Bundle
 from lightawnet_edge.machine import read_machine, read_state
@@ -78,6 +79,8 @@ def bench(
             for name, error in session.errors.items()
         ),
         skipped=session.skipped,
+        gpu=session.gpu,
+        power_mode=read_power_mode(),
         overlap={
             name: None if matches is None else tuple(match.stem for match in matches)
             for name, matches in overlap.items()

@@ -6,7 +6,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,17 +14,21 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from lightawnet_edge.backends.cuda_driver import CudaDevice, find_device
+from lightawnet_edge.backends.gpu_state import GpuState, read_gpu
 from lightawnet_edge.benchmarks.accuracy import Pair, at_size, frame_scores, spaced
 from lightawnet_edge.benchmarks.pictures import make_picture
 from lightawnet_edge.benchmarks.plan import BenchSpec, Plan
 from lightawnet_edge.benchmarks.process import WorkerProcess
-from lightawnet_edge.benchmarks.records import Picture, Record, Timing
-from lightawnet_edge.errors import ArtifactError, EdgeError, SpecError
+from lightawnet_edge.benchmarks.records import Record
+from lightawnet_edge.benchmarks.result import Picture
+from lightawnet_edge.benchmarks.timing import Timing
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError, SpecError
 from lightawnet_edge.frames import UInt8, fit
 from lightawnet_edge.layers import LayerRecord, mac_shares
 from lightawnet_edge.machine import busy_seconds, physical_cores
 from lightawnet_edge.metrics import SegmentationScore, score_mask
-from lightawnet_edge.specs import ColorOrder, Size
+from lightawnet_edge.specs import TENSORRT_TARGETS, ColorOrder, Size
 
 _FRAMES = 8
 """Frames that are timed, in turn: no engine lives off one frame in the cache."""
@@ -60,6 +64,9 @@ class _Engine:
     load_s: float = 0.0
     first_s: float = 0.0
     rounds_s: list[tuple[float, ...]] = field(default_factory=list)
+    compute_s: list[tuple[float, ...]] = field(default_factory=list)
+    copy_s: list[tuple[float, ...]] = field(default_factory=list)
+    gpu: list[GpuState] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
     peak_memory_bytes: int | None = None
     scores: dict[str, SegmentationScore] = field(default_factory=dict)
@@ -76,6 +83,7 @@ class Session:
         self.threads = spec.threads or physical_cores()
         self.errors: dict[str, EdgeError] = {}
         self.skipped: dict[str, str] = {}
+        self.gpu: CudaDevice | None = None
         self._spec = spec
         self._pairs = pairs
         self._observer = observer
@@ -85,6 +93,9 @@ class Session:
 
     def start(self, plans: Sequence[Plan], command: Sequence[str]) -> None:
         """Start the engines one after the other: no cold start shares the cores with another."""
+        if any(plan.target in TENSORRT_TARGETS for plan in plans):
+            with suppress(BackendUnavailableError):  # the engines' own processes say why
+                self.gpu = find_device()
         files = self._latency_files({_input(plan) for plan in plans})
         for plan in self._steps("load", plans):
             process = WorkerProcess(
@@ -196,7 +207,12 @@ class Session:
         )  # fmt: skip
         if answer is None:
             return
+        if self.gpu is not None and engine.plan.target in TENSORRT_TARGETS:
+            engine.gpu.append(read_gpu(self.gpu.bus))  # at once: an idle GPU lowers its clock
         engine.rounds_s.append(tuple(answer["samples_s"]))
+        if answer["compute_s"]:
+            engine.compute_s.append(tuple(answer["compute_s"]))
+            engine.copy_s.append(tuple(answer["copy_s"]))
         if busy_s is not None and (busy_now_s := busy_seconds()) is not None:
             own_s = time.process_time() - own_s + answer["cpu_s"]
             others_s = busy_now_s - busy_s - own_s
@@ -271,6 +287,9 @@ def _record(engine: _Engine, baseline: dict[str, SegmentationScore] | None) -> R
             load_s=engine.load_s,
             first_s=engine.first_s,
             rounds_s=tuple(engine.rounds_s),
+            compute_s=tuple(engine.compute_s),
+            copy_s=tuple(engine.copy_s),
+            gpu=tuple(engine.gpu),
             others=tuple(engine.others),
             peak_memory_bytes=engine.peak_memory_bytes,
         ),

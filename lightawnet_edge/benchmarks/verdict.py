@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightawnet_edge.benchmarks.records import BenchResult, Record
+from lightawnet_edge.benchmarks.records import Record
+from lightawnet_edge.benchmarks.result import BenchResult
 from lightawnet_edge.benchmarks.stats import MAX_OTHERS
 from lightawnet_edge.intervals import Interval, mean_interval
 

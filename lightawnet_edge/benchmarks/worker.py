@@ -19,6 +19,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from lightawnet_edge.backends.base import DeviceTime
 from lightawnet_edge.bundle import Bundle, Contract, sha256_of
 from lightawnet_edge.errors import BackendUnavailableError, EdgeError, SpecError
 from lightawnet_edge.layers import LayerRecord
@@ -65,13 +66,29 @@ class Worker:
         """Time calls one by one, after untimed ones that wake caches and threads.
 
         Where an engine is slow, the untimed calls end after a quarter of `seconds`. `cpu_s` is the
-        CPU time that this process used for all of it.
+        CPU time that this process used for all of it. `compute_s` and `copy_s` are the times of the
+        device itself for the same calls, and empty where it has none.
         """
         cpu_s = time.process_time()
         if warmup:
             list(measure(self._call, self._frames, warmup, seconds / 4, self._clock))
-        samples = list(measure(self._call, self._frames, calls, seconds, self._clock))
-        return {"samples_s": samples, "cpu_s": time.process_time() - cpu_s}
+        samples, device = [], []
+        for sample in measure(self._call, self._frames, calls, seconds, self._clock):
+            samples.append(sample)
+            if (found := self._device_time()) is not None:
+                device.append(found)
+        return {
+            "samples_s": samples,
+            "cpu_s": time.process_time() - cpu_s,
+            "compute_s": [found.compute_s for found in device],
+            "copy_s": [found.copy_s for found in device],
+        }
+
+    def _device_time(self) -> DeviceTime | None:
+        """Of the last call: engines of bundles know it, eager PyTorch on the CPU has none."""
+        ask = getattr(self._call, "device_time", None)
+        found: DeviceTime | None = ask() if ask else None
+        return found
 
     def memory(self) -> dict[str, Any]:
         """Peak resident memory of this process until now."""

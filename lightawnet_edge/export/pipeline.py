@@ -19,7 +19,6 @@ from lightawnet_edge.calibration.routing_frames import masks_digest
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.export.routing import plan_routing
 from lightawnet_edge.export.spec import (
-    TENSORRT_TARGETS,
     ExportSpec,
     contract_of,
     default_name,
@@ -36,6 +35,7 @@ from lightawnet_edge.model.checkpoint import (
     resolve,
 )
 from lightawnet_edge.specs import (
+    TENSORRT_TARGETS,
     Precision,
     Routing,
     State,

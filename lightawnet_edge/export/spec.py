@@ -10,6 +10,7 @@ from lightawnet_edge.errors import SpecError
 from lightawnet_edge.layers import check_share
 from lightawnet_edge.model.checkpoint import DEFAULT_WEIGHTS, CheckpointMeta
 from lightawnet_edge.specs import (
+    TENSORRT_TARGETS,
     ColorOrder,
     Method,
     Precision,
@@ -21,7 +22,6 @@ from lightawnet_edge.specs import (
 
 MAX_DICE_DROP = 0.005
 """Usual budget of `auto` routing."""
-TENSORRT_TARGETS = frozenset({Target.TENSORRT, Target.TENSORRT_RTX})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

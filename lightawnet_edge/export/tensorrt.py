@@ -18,10 +18,10 @@ from lightawnet_edge.calibration.tensorrt_qdq import quantize_for_tensorrt
 from lightawnet_edge.errors import BackendUnavailableError, SpecError
 from lightawnet_edge.export.device_graph import OPSET
 from lightawnet_edge.export.numerics import Numerics, Truths, compare
-from lightawnet_edge.export.spec import TENSORRT_TARGETS, ExportSpec
+from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.export.typed import islands, to_fp16
 from lightawnet_edge.runtime.finish import finish
-from lightawnet_edge.specs import Precision, Routing, Target
+from lightawnet_edge.specs import TENSORRT_TARGETS, Precision, Routing, Target
 
 if TYPE_CHECKING:
     import onnx

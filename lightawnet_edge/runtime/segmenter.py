@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge import backends
-from lightawnet_edge.backends.base import Session
+from lightawnet_edge.backends.base import DeviceTime, Session
 from lightawnet_edge.bundle import Bundle, Manifest
 from lightawnet_edge.errors import SpecError
 
@@ -80,6 +80,14 @@ class Segmenter:
             )
         return self._infer(frame, "probability")
 
+    def device_time(self) -> DeviceTime | None:
+        """Seconds that the last call took on its device; None for engines that run on the CPU.
+
+        Raises:
+            SpecError: The segmenter is closed.
+        """
+        return self._opened().device_time()
+
     def close(self) -> None:
         """Free the engine; closing twice does no harm."""
         if self._session is not None:
@@ -98,9 +106,12 @@ class Segmenter:
         self.close()
 
     def _infer(self, frame: NDArray[Any], output: str) -> NDArray[Any]:
+        return self._opened().infer(self._checked(frame), (output,))[output]
+
+    def _opened(self) -> Session:
         if self._session is None:
             raise SpecError("This segmenter is closed. Load the bundle again.")
-        return self._session.infer(self._checked(frame), (output,))[output]
+        return self._session
 
     def _checked(self, frame: NDArray[Any]) -> NDArray[np.uint8]:
         contract = self.manifest.contract

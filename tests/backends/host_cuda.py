@@ -13,6 +13,7 @@ import numpy as np
 
 SHAPE = (2, 3)
 FAILED = 900
+COPY_MS, COMPUTE_MS = 1.0, 20.0
 
 
 class HostCuda:
@@ -22,12 +23,15 @@ class HostCuda:
     """
 
     cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)
+    cudaEventRecordDefault, cudaEventRecordExternal = 0, 1
     cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal=1)
 
     def __init__(self, *, captures: bool = True) -> None:
         self.calls: Counter[str] = Counter()
         self.memory: dict[int, Any] = {}
+        self.clock_ms = 0.0
         self._captures = captures
+        self._happened: dict[int, float] = {}
         self._queued: list[Callable[[], None]] = []
         self._captured: list[Callable[[], None]] | None = None
 
@@ -65,6 +69,7 @@ class HostCuda:
     ) -> tuple[int]:
         def copy() -> None:
             ctypes.memmove(target, source, size)
+            self.clock_ms += COPY_MS
 
         self.queue(copy)
         return (0,)
@@ -74,6 +79,19 @@ class HostCuda:
             work()
         self._queued = []
         return (0,)
+
+    def cudaEventCreate(self) -> tuple[int, int]:
+        self.calls["cudaEventCreate"] += 1
+        return 0, self.calls["cudaEventCreate"]
+
+    def cudaEventRecordWithFlags(self, event: int, stream: int, flag: int) -> tuple[int]:
+        captured = self._captured is not None
+        assert flag == (self.cudaEventRecordExternal if captured else self.cudaEventRecordDefault)
+        self.queue(lambda: self._happened.update({event: self.clock_ms}))
+        return (0,)
+
+    def cudaEventElapsedTime(self, start: int, end: int) -> tuple[int, float]:
+        return 0, self._happened[end] - self._happened[start]
 
     def cudaStreamBeginCapture(self, stream: int, mode: int) -> tuple[int]:
         self._captured = []
@@ -170,3 +188,4 @@ class _Context:
         )
         mask[:] = 255 - frame
         probability[:] = frame / np.float32(2)
+        self._cuda.clock_ms += COMPUTE_MS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -11,12 +11,15 @@ import pytest
 from lightawnet_edge.backends.cuda_driver import CudaDevice, find_device
 from lightawnet_edge.errors import BackendUnavailableError
 
+BUS = "0000:00:00.0"
+
 
 @dataclass
 class Driver:
     """A driver library with one Jetson Orin."""
 
     status: int = 0
+    bus_status: int = 0
     devices: int = 1
 
     def cuInit(self, _flags: int) -> int:  # noqa: N802 - the driver's own names
@@ -39,9 +42,16 @@ class Driver:
         ctypes.memmove(name, b"Orin\0", 5)
         return 0
 
+    def cuDeviceGetPCIBusId(self, bus: Any, size: int, _device: int) -> int:  # noqa: N802
+        assert size >= len(BUS) + 1
+        ctypes.memmove(bus, BUS.encode() + b"\0", len(BUS) + 1)
+        return self.bus_status
+
 
 def test_the_first_device_is_described() -> None:
-    assert find_device(lambda _: Driver()) == CudaDevice(name="Orin", capability=87, cuda="12.6")
+    orin = CudaDevice(name="Orin", capability=87, cuda="12.6", bus=BUS)
+    assert find_device(lambda _: Driver()) == orin
+    assert find_device(lambda _: Driver(bus_status=101)) == replace(orin, bus="")
 
 
 def test_no_driver_is_a_reason() -> None:

@@ -14,9 +14,17 @@ from lightawnet_edge.backends.cuda_runtime import Cuda, open_cuda
 from lightawnet_edge.backends.tensorrt_session import TensorRtSession, check_binding
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.kit import Binding
-from tests.backends.host_cuda import SHAPE, HostCuda, HostTensorRt
+from tests.backends.host_cuda import (
+    COMPUTE_MS,
+    COPY_MS,
+    FAILED,
+    SHAPE,
+    HostCuda,
+    HostTensorRt,
+)
 
 CALLS = (
+    "cudaEventCreate", "cudaEventDestroy", "cudaEventElapsedTime", "cudaEventRecordWithFlags",
     "cudaFree", "cudaFreeHost", "cudaGetLastError", "cudaGraphDestroy", "cudaGraphExecDestroy",
     "cudaGraphInstantiateWithFlags", "cudaGraphLaunch", "cudaHostAlloc", "cudaMalloc",
     "cudaMemcpyAsync", "cudaStreamBeginCapture", "cudaStreamCreate", "cudaStreamDestroy",
@@ -46,6 +54,26 @@ def test_a_frame_goes_in_and_what_was_asked_for_comes_out(captures: bool) -> Non
     assert api.calls["cudaGraphLaunch"] - launched == (2 if captures else 0)
 
 
+@pytest.mark.parametrize("captures", [True, False], ids=["graph", "no graph"])
+def test_the_device_tells_copies_from_computing(captures: bool) -> None:
+    session = open_one(HostCuda(captures=captures))
+    session.infer(frame(1), ("mask",))
+    found = session.device_time()
+    assert found is not None
+    assert found.copy_s == pytest.approx(3 * COPY_MS / 1000), "one input, two outputs"
+    assert found.compute_s == pytest.approx(COMPUTE_MS / 1000)
+
+
+def test_a_device_that_does_not_tell_its_times_runs_all_the_same() -> None:
+    class Silent(HostCuda):
+        def cudaEventElapsedTime(self, start: int, end: int) -> tuple[int, float]:  # noqa: N802
+            return FAILED, 0.0
+
+    session = open_one(Silent())
+    np.testing.assert_array_equal(session.infer(frame(1), ("mask",))["mask"], frame(254))
+    assert session.device_time() is None
+
+
 def test_outputs_are_the_caller_s_to_keep() -> None:
     session = open_one(HostCuda())
     first = session.infer(frame(1), ("mask",))["mask"]
@@ -72,6 +100,7 @@ def test_closing_frees_everything_and_twice_does_no_harm() -> None:
     assert not api.memory
     assert api.calls["cudaStreamDestroy"] == api.calls["cudaStreamCreate"] == 1
     assert api.calls["cudaGraphExecDestroy"] == api.calls["cudaGraphDestroy"] == 1
+    assert api.calls["cudaEventDestroy"] == api.calls["cudaEventCreate"] == 4
 
 
 def test_a_refused_plan_gives_its_reason_and_frees_everything() -> None:
@@ -118,6 +147,7 @@ def test_cuda_python_has_every_call_of_a_session() -> None:
     assert [name for name in CALLS if not hasattr(runtime, name)] == []
     assert runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
     assert runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+    assert (runtime.cudaEventRecordDefault, runtime.cudaEventRecordExternal) == (0, 1)
 
 
 def test_cuda_python_without_a_driver_says_so() -> None:

@@ -10,14 +10,9 @@ from typing import Any
 import pytest
 
 from lightawnet_edge.benchmarks.evaluation import Evaluation, FrameResult
-from lightawnet_edge.benchmarks.records import (
-    BenchResult,
-    Failure,
-    FrameScore,
-    Picture,
-    Record,
-    Timing,
-)
+from lightawnet_edge.benchmarks.records import FrameScore, Record
+from lightawnet_edge.benchmarks.result import BenchResult, Failure, Picture
+from lightawnet_edge.benchmarks.timing import Timing
 from lightawnet_edge.bundle import Bundle, Contract, Manifest, Source, sha256_of, write_manifest
 from lightawnet_edge.machine import Machine, MachineState
 from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
@@ -27,6 +22,7 @@ from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing,
 FAKE_WORKER = """
 import os, sys, time
 import numpy as np
+from lightawnet_edge.backends.base import DeviceTime
 from lightawnet_edge.benchmarks import worker
 from lightawnet_edge.errors import BackendUnavailableError
 
@@ -44,6 +40,8 @@ def opened(engine, threads):
         time.sleep(0.002 if "slow" in name or name == "baseline" else 0.0005)
         mask = np.where(frame[:, :, 0] > (150 if "worse" in name else 127), 255, 0)
         return mask.astype(np.uint8)
+    if "gpu" in name:
+        call.device_time = lambda: DeviceTime(copy_s=1e-5, compute_s=1e-4)
     return call
 
 worker._open = opened

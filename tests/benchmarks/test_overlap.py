@@ -13,7 +13,7 @@ import pytest
 from lightawnet_edge.benchmarks.accuracy import find_pairs
 from lightawnet_edge.benchmarks.overlap import find_overlap, refuse_overlap
 from lightawnet_edge.benchmarks.plan import by_name, make_plans
-from lightawnet_edge.benchmarks.records import BenchResult
+from lightawnet_edge.benchmarks.result import BenchResult
 from lightawnet_edge.benchmarks.runner import BenchSpec, bench
 from lightawnet_edge.bundle import Bundle, Source, sha256_of, write_manifest
 from lightawnet_edge.errors import ArtifactError, SpecError

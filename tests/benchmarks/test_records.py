@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lightawnet_edge.benchmarks.records import BenchResult, Failure, read_result
+from lightawnet_edge.benchmarks.result import BenchResult, Failure, read_result
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.machine import MachineState
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from lightawnet_edge.benchmarks.records import Failure, read_result
 from lightawnet_edge.benchmarks.report import console, folder_name, html, outline, write_report
+from lightawnet_edge.benchmarks.result import Failure, read_result
 from lightawnet_edge.errors import BackendUnavailableError
 
 

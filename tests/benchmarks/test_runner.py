@@ -9,6 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from lightawnet_edge.backends.cuda_driver import CudaDevice
+from lightawnet_edge.backends.gpu_state import GpuState
+from lightawnet_edge.benchmarks import session
 from lightawnet_edge.benchmarks.report import write_report
 from lightawnet_edge.benchmarks.runner import BenchSpec, Step, bench
 from lightawnet_edge.errors import (
@@ -18,6 +21,7 @@ from lightawnet_edge.errors import (
     SpecError,
 )
 from lightawnet_edge.layers import mac_shares
+from lightawnet_edge.specs import Target
 
 QUICK: dict[str, Any] = {"calls": 12, "rounds": 3, "warmup": 1, "threads": 1, "timeout_s": 60.0}
 
@@ -62,6 +66,44 @@ def test_engines_are_timed_and_scored_in_turn(
     assert any("worse" in names for names in shown.values())
     assert result.settings["data"] == "red"
     assert str(red) not in json.dumps(result.to_json())
+
+
+def test_an_engine_of_a_gpu_is_timed_by_its_device_too_and_the_gpu_is_looked_at(
+    make_bundle: Any, red: Path, fake_command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orin = CudaDevice(name="Orin", capability=87, cuda="12.6", bus="0000:01:00.0")
+    states = [GpuState(clock_hz=1e9 + turn) for turn in range(3)]
+    asked: list[str] = []
+
+    def state(bus: str) -> GpuState:
+        asked.append(bus)
+        return states[len(asked) - 1]
+
+    monkeypatch.setattr(session, "find_device", lambda: orin)
+    monkeypatch.setattr(session, "read_gpu", state)
+    paths = [make_bundle("gpu", target=Target.TENSORRT).path, make_bundle("cpu").path]
+    result = bench(paths, BenchSpec(data=red, **QUICK), command=fake_command)
+    baseline, gpu, cpu = result.records
+    assert result.gpu == orin
+    assert asked == [orin.bus] * 3, "after each round of the engine that runs there"
+    assert gpu.timing.gpu == tuple(states)
+    assert [len(samples) for samples in gpu.timing.compute_s] == [4, 4, 4]
+    assert gpu.device is not None
+    assert gpu.device.compute.p50_s == pytest.approx(1e-4)
+    assert gpu.device.copies.p50_s == pytest.approx(1e-5)
+    assert gpu.device.host.p50_s == pytest.approx(gpu.latency.p50_s - 1.1e-4, rel=0.01)
+    assert (baseline.device, cpu.device, cpu.timing.gpu) == (None, None, ())
+
+
+def test_without_a_driver_an_engine_of_a_gpu_says_so_itself(
+    make_bundle: Any, red: Path, fake_command: list[str]
+) -> None:
+    paths = [make_bundle(name, target=Target.TENSORRT).path for name in ("absent", "silent")]
+    result = bench(paths, BenchSpec(data=red, **QUICK), command=fake_command)
+    assert [failure.bundle for failure in result.failures] == ["absent"]
+    silent = result.records[1]
+    assert silent.timing.compute_s == ()
+    assert any("did not tell its own times" in doubt for doubt in silent.doubts)
 
 
 def test_an_engine_that_cannot_run_leaves_the_others_alone(

@@ -147,6 +147,9 @@ def test_an_engine_that_gives_nan_is_refused_whatever_the_tolerance(rtx: Path) -
                 "probability": np.full((64, 64), np.nan, np.float32),
             }
 
+        def device_time(self) -> None:
+            pass
+
         def close(self) -> None:
             self.closed = True
 

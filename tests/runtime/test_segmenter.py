@@ -78,6 +78,17 @@ def test_changed_bytes_are_noticed_before_anything_is_loaded(
         Segmenter.load(copy)
 
 
+@EACH
+def test_engines_of_the_cpu_have_no_time_on_a_device(
+    bundles: Bundles, key: tuple[str, str]
+) -> None:
+    with Segmenter.load(bundles[key]) as segmenter:
+        segmenter(blobs(1, SIZE)[0][0])
+        assert segmenter.device_time() is None
+    with pytest.raises(SpecError, match="closed"):
+        segmenter.device_time()
+
+
 def test_a_closed_segmenter_says_so(bundles: Bundles) -> None:
     segmenter = Segmenter.load(bundles["onnx", "fp32"])
     segmenter.close()
