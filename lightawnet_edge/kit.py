@@ -1,6 +1,6 @@
 """What a bundle says of itself when its engine is finished on another machine than it was made on.
 
-Standard library only: a manifest holds these records.
+Nothing but the standard library is needed: a manifest holds these records.
 """
 
 from __future__ import annotations
@@ -8,6 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from lightawnet_edge.errors import SpecError
+
+_TOP_LEVEL = 5
+"""A builder's highest optimization level."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,46 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BuilderSettings:
+    """What a builder is told beside types and device, wherever it runs; `trtexec` is told the same.
+
+    Raises:
+        SpecError: A number is out of range.
+    """
+
+    workspace_mib: int = 1024
+    """Limit of scratch memory, in MiB."""
+    optimization_level: int | None = None
+    """0 (builds fast) to 5 (runs fast); None leaves it to the builder."""
+    version_compatible: bool = False
+    """Whether the plan shall load with later versions; it then carries host code."""
+    hardware_compatible: bool = False
+    """Whether the plan shall load on every GPU from Ampere on."""
+
+    def __post_init__(self) -> None:
+        level = self.optimization_level
+        if level is not None and not 0 <= level <= _TOP_LEVEL:
+            raise SpecError(f"--opt-level {level} must lie between 0 and {_TOP_LEVEL}.")
+        if self.workspace_mib < 1:
+            raise SpecError(f"--workspace {self.workspace_mib} must be at least 1, in MiB.")
+
+    @property
+    def unusual(self) -> tuple[str, ...]:
+        """What differs from the defaults, in words for the name of a bundle."""
+        words = {
+            f"ws{self.workspace_mib}": self.workspace_mib != USUAL_SETTINGS.workspace_mib,
+            f"opt{self.optimization_level}": self.optimization_level is not None,
+            "vc": self.version_compatible,
+            "hc": self.hardware_compatible,
+        }
+        return tuple(word for word, given in words.items() if given)
+
+
+USUAL_SETTINGS = BuilderSettings()
+"""What a builder is told where nothing was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
     """What a plan is bound to: it loads nowhere else."""
 
@@ -47,6 +92,10 @@ class Binding:
     """Name of the GPU that it was built on; None where it was built without one."""
     cuda: str | None = None
     """Newest CUDA version of that GPU's driver."""
+    version_compatible: bool = False
+    """Whether later minor versions load it, too; it carries host code."""
+    hardware_compatible: bool = False
+    """Whether every GPU from Ampere on loads it, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +119,7 @@ class Kit:
     """Nodes that a weakly typed builder holds in FP32."""
     dla: bool = False
     """Whether DLA core 0 takes what it can."""
+    builder: BuilderSettings = USUAL_SETTINGS
     numerics: Mapping[str, Any] = field(default_factory=dict)
     """How far the graph is from its FP32 original, simulated on a CPU."""
     tolerance: Tolerance
@@ -92,6 +142,7 @@ class Kit:
             **data,
             "capabilities": tuple(data["capabilities"]),
             "float_layers": tuple(data["float_layers"]),
+            "builder": BuilderSettings(**data.get("builder", {})),
             "tolerance": Tolerance(**data["tolerance"]),
             "bound": bound and Binding(**{**bound, "capabilities": tuple(bound["capabilities"])}),
             "replay": replay and Replay(**replay),

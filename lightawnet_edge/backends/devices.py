@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.kit import USUAL_SETTINGS, BuilderSettings
 from lightawnet_edge.specs import Precision, Routing
 
 RTX = "rtx"
@@ -16,6 +17,10 @@ RTX_CAPABILITIES = (80, 86, 89, 120, 121)
 """Compute capabilities that TensorRT-RTX 1.7 builds this network for. It knows SM75 as well, but
 has no FP32 matrix product there, which the attention's scores need: they overflow FP16."""
 
+AMPERE = 80
+"""Compute capability that hardware-compatible plans begin with."""
+_WITH_SETTINGS = (8, 6)
+"""The version that optimization levels and compatible plans came with."""
 _OLD_PYTHON = 5
 """JetPack of Ubuntu 20.04, whose Python is 3.8."""
 
@@ -53,7 +58,12 @@ class Platform:
     @property
     def major(self) -> int:
         """Major version of its TensorRT."""
-        return int(self.tensorrt.partition(".")[0])
+        return self.version[0]
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Version of its TensorRT, to compare with."""
+        return tuple(map(int, self.tensorrt.split(".")))
 
 
 _FP16 = frozenset({Precision.FP16})
@@ -128,7 +138,12 @@ def device_of(capability: int) -> str | None:
 
 
 def check_platform(
-    platform: Platform, precision: Precision, routing: Routing, *, dla: bool = False
+    platform: Platform,
+    precision: Precision,
+    routing: Routing,
+    *,
+    dla: bool = False,
+    settings: BuilderSettings = USUAL_SETTINGS,
 ) -> None:
     """Refuse what a platform cannot do, with the reason and what to do instead.
 
@@ -137,11 +152,12 @@ def check_platform(
         precision: Requested.
         routing: Requested; dynamic routing needs convolutions with computed kernels.
         dla: Whether the DLA shall take what it can.
+        settings: For the builder.
 
     Raises:
         SpecError: The request cannot be met.
     """
-    reason = _refusal(platform, precision, routing)
+    reason = _refusal(platform, precision, routing) or _settings_refusal(platform, settings)
     if reason is None and dla:
         reason = _dla_refusal(platform, precision, routing)
     if reason is not None:
@@ -162,6 +178,28 @@ def _refusal(platform: Platform, precision: Precision, routing: Routing) -> str 
             "beside computed kernels, TensorRT 8 fails on INT8 or runs it in float without a word. "
             "Use --routing static, or --fp16."
         )
+    return None
+
+
+def _settings_refusal(platform: Platform, settings: BuilderSettings) -> str | None:
+    if platform.device == RTX and (settings.version_compatible or settings.hardware_compatible):
+        return (
+            "it makes no compatible plans: its engines are bound to its version, and portable over "
+            "the GPUs that they are built for. Leave --version-compatible and "
+            "--hardware-compatible out."
+        )
+    if settings.hardware_compatible and device_of(platform.capabilities[0]):
+        return (
+            "a plan for a Jetson loads on its own kind alone. Leave --hardware-compatible out, and "
+            "export a kit for each device."
+        )
+    if settings.hardware_compatible and platform.capabilities[0] < AMPERE:
+        return "compatible plans begin with Ampere, SM80. Leave --hardware-compatible out."
+    old = platform.device != RTX and platform.version < _WITH_SETTINGS
+    if old and settings.optimization_level is not None:
+        return "optimization levels came with TensorRT 8.6. Leave --opt-level out."
+    if old and (settings.version_compatible or settings.hardware_compatible):
+        return "compatible plans came with TensorRT 8.6. Leave them out."
     return None
 
 

@@ -11,10 +11,8 @@ from typing import Any
 
 from lightawnet_edge.backends.devices import device_of
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.kit import USUAL_SETTINGS, BuilderSettings
 from lightawnet_edge.specs import Precision
-
-_TOP_LEVEL = 5
-"""The builder's highest optimization level."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,25 +25,11 @@ class BuildOptions:
     """Nodes that a weakly typed builder must leave in FP32."""
     capabilities: tuple[int, ...] = ()
     """Compute capabilities for TensorRT-RTX, e.g. 86; empty builds for the GPU of this machine."""
-    workspace_bytes: int | None = None
-    """Limit of scratch memory; None leaves it to the builder."""
-    optimization_level: int | None = None
-    """0 (builds fast) to 5 (runs fast); None leaves it to the builder."""
+    settings: BuilderSettings = USUAL_SETTINGS
     timing_cache: bytes = b""
     """What an earlier build on the same device and version returned."""
-    hardware_compatible: bool = False
-    """Whether the plan shall load on every GPU from Ampere on; not on a Jetson."""
-    version_compatible: bool = False
-    """Whether the plan shall load with later versions; it then carries host code."""
     dla_core: int | None = None
     """DLA core to use, with the GPU for what it does not take."""
-
-    def __post_init__(self) -> None:
-        level = self.optimization_level
-        if level is not None and not 0 <= level <= _TOP_LEVEL:
-            raise SpecError(f"Optimization level {level} must lie between 0 and {_TOP_LEVEL}.")
-        if self.workspace_bytes is not None and self.workspace_bytes <= 0:
-            raise SpecError(f"A workspace of {self.workspace_bytes} bytes must be greater than 0.")
 
 
 def describe(trt: Any) -> str:
@@ -99,13 +83,13 @@ def configure(trt: Any, builder: Any, config: Any, options: BuildOptions) -> Non
     config.clear_flag(trt.BuilderFlag.TF32)
     for name in weak_flags(trt, options.precision):
         config.set_flag(getattr(trt.BuilderFlag, name))
-    if options.workspace_bytes is not None:
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_bytes)
-    if options.optimization_level is not None:
-        _need(trt, config, "builder_optimization_level", "an optimization level")
-        config.builder_optimization_level = options.optimization_level
+    settings = options.settings
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, settings.workspace_mib << 20)
+    if settings.optimization_level is not None:
+        _need(trt, config, "builder_optimization_level", "optimization level")
+        config.builder_optimization_level = settings.optimization_level
     _set_capabilities(trt, config, options.capabilities)
-    _set_compatibility(trt, config, options)
+    _set_compatibility(trt, config, settings)
     _set_dla(trt, builder, config, options.dla_core)
 
 
@@ -131,18 +115,18 @@ def _set_capabilities(trt: Any, config: Any, wanted: tuple[int, ...]) -> None:
         config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{sm}"), index)
 
 
-def _set_compatibility(trt: Any, config: Any, options: BuildOptions) -> None:
-    if not (options.hardware_compatible or options.version_compatible):
+def _set_compatibility(trt: Any, config: Any, settings: BuilderSettings) -> None:
+    if not (settings.hardware_compatible or settings.version_compatible):
         return
     if is_portable(trt):
         raise SpecError(
             f"{describe(trt)} makes no compatible plans: its engines are bound to its version, and "
             "portable over the compute capabilities that they are built for."
         )
-    if options.hardware_compatible:
+    if settings.hardware_compatible:
         _need(trt, config, "hardware_compatibility_level", "hardware compatibility")
         config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
-    if options.version_compatible:
+    if settings.version_compatible:
         _need(trt, trt.BuilderFlag, "VERSION_COMPATIBLE", "version compatibility")
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from lightawnet_edge.backends.base import DeviceTime, Tensors
 from lightawnet_edge.backends.cuda_driver import CudaDevice, find_device
 from lightawnet_edge.backends.cuda_runtime import Cuda, open_cuda
+from lightawnet_edge.backends.devices import AMPERE
 from lightawnet_edge.backends.tensorrt_config import describe
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.kit import Binding
@@ -41,13 +43,14 @@ class TensorRtSession:
     All memory is allocated here, none by `infer`, but for the copies that it returns.
     """
 
-    def __init__(self, trt: Any, plan: bytes, cuda: Cuda) -> None:
+    def __init__(self, trt: Any, plan: bytes, cuda: Cuda, *, host_code: bool = False) -> None:
         """Load a plan and run it once, on whatever the buffers hold.
 
         Args:
             trt: Module that built the plan.
             plan: Bytes that were verified: a plan can carry code.
             cuda: Closed with the session, and when loading fails.
+            host_code: Whether the plan may bring code of its own, as version-compatible ones do.
 
         Raises:
             ArtifactError: TensorRT does not take the plan.
@@ -58,6 +61,8 @@ class TensorRtSession:
         try:
             self._log = _log(trt)
             self._runtime: Any = trt.Runtime(self._log)
+            if host_code:  # there is no such attribute before 8.6
+                self._runtime.engine_host_code_allowed = True
             self.engine: Any = self._runtime.deserialize_cuda_engine(plan)
             self._context: Any = self.engine and self.engine.create_execution_context()
             if not self._context:
@@ -162,7 +167,8 @@ def open_session(trt: Any, plan: bytes, bound: Binding, folder: Path) -> TensorR
     """
     device = find_device()
     check_binding(bound, describe(trt), device, folder)
-    return TensorRtSession(trt, plan, open_cuda(device.cuda))
+    cuda = open_cuda(device.cuda)
+    return TensorRtSession(trt, plan, cuda, host_code=bound.version_compatible)
 
 
 def check_binding(bound: Binding, version: str, device: CudaDevice, folder: Path) -> None:
@@ -172,17 +178,25 @@ def check_binding(bound: Binding, version: str, device: CudaDevice, folder: Path
         BackendUnavailableError: With what was found, what was expected, and how to build it again.
     """
     again = f"Build it again on this machine: lightawnet-edge build --force {folder}"
-    if bound.tensorrt != version:
+    if bound.tensorrt != version and not (bound.version_compatible and _follows(bound, version)):
         raise BackendUnavailableError(
             str(folder), f"its plan was built by {bound.tensorrt}, here is {version}. {again}"
         )
-    if device.capability not in bound.capabilities:
+    elsewhere = bound.hardware_compatible and device.capability >= AMPERE
+    if device.capability not in bound.capabilities and not elsewhere:
         named = ", ".join(f"SM{capability}" for capability in bound.capabilities)
         raise BackendUnavailableError(
             str(folder),
             f"its plan was built for {named}, the {device.name} here is SM{device.capability}. "
             f"{again}, if the kit is made for this device; else export for it with --device.",
         )
+
+
+def _follows(bound: Binding, version: str) -> bool:
+    """Whether a TensorRT takes version-compatible plans of another: a later one, same major."""
+    (maker, built), (name, found) = (text.rsplit(" ", 1) for text in (bound.tensorrt, version))
+    old, new = (tuple(map(int, re.findall(r"\d+", text))) for text in (built, found))
+    return maker == name and old[0] == new[0] and new >= old
 
 
 def _log(trt: Any) -> Any:

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 from lightawnet_edge.backends.devices import RTX, Platform
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.kit import USUAL_SETTINGS, BuilderSettings
 from lightawnet_edge.specs import Precision
 
-_WORKSPACE_MIB = 1024
 _ALWAYS_TYPED = 11
 """First major version whose networks are strongly typed without a flag."""
 
@@ -26,6 +26,7 @@ def trtexec_line(
     engine: str,
     float_layers: Iterable[str] = (),
     dla: bool = False,
+    settings: BuilderSettings = USUAL_SETTINGS,
 ) -> str:
     """One shell line, for the folder that holds the graph.
 
@@ -39,6 +40,7 @@ def trtexec_line(
         engine: Name of the file to write.
         float_layers: Nodes that 8.x must hold in FP32.
         dla: Whether to use DLA core 0.
+        settings: For the builder; the request has passed `check_platform`.
 
     Raises:
         SpecError: The platform is a workstation GPU, for which engines are built ahead of time.
@@ -47,7 +49,11 @@ def trtexec_line(
         raise SpecError(f"{platform}: its engines are built ahead of time, without trtexec.")
     words = ["trtexec", f"--onnx={graph}", f"--saveEngine={engine}"]
     words += _typing(platform, precision, tuple(float_layers))
-    words += ["--noTF32", f"--memPoolSize=workspace:{_WORKSPACE_MIB}"]
+    words += ["--noTF32", f"--memPoolSize=workspace:{settings.workspace_mib}"]
+    if settings.optimization_level is not None:
+        words.append(f"--builderOptimizationLevel={settings.optimization_level}")
+    if settings.version_compatible:
+        words.append("--versionCompatible")
     words += ["--timingCacheFile=timing.cache", "--profilingVerbosity=detailed", "--dumpLayerInfo"]
     if dla:
         words += ["--useDLACore=0", "--allowGPUFallback"]

@@ -37,7 +37,9 @@ def headline(result: BenchResult) -> str:
     if (baseline := result.baseline_of(best)) is None or best.dice_drop is None:
         return f"{text}.{busy}"
     speed = baseline.latency.p50_s / best.latency.p50_s
-    return f"{text}, {speed:.1f} times as fast as PyTorch, {_cost(best.dice_drop)}.{busy}"
+    where = " on the CPU" if best.runs_on_gpu else ""  # the baseline never runs elsewhere
+    cost = _cost(best.dice_drop)
+    return f"{text}, {speed:.1f} times as fast as PyTorch{where}, {cost}.{busy}"
 
 
 def tiles(result: BenchResult) -> list[Tile]:

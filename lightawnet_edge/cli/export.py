@@ -10,7 +10,11 @@ import typer
 
 from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.kit import USUAL_SETTINGS, BuilderSettings
 from lightawnet_edge.specs import ColorOrder, Method, Precision, Routing, Size, Target
+
+_INT8, _TENSORRT = "INT8", "TensorRT"
+"""Groups of options in the help."""
 
 
 def export(
@@ -68,33 +72,78 @@ def export(
     method: Annotated[
         Method | None,
         typer.Option(
-            help="With --int8: how ranges of activations follow from the calibration frames. "
-            "Default: the best on every fourth frame, or percentile below 64 frames."
+            help="How ranges of activations follow from the calibration frames. Default: the best "
+            "on every fourth frame, or percentile below 64 frames.",
+            rich_help_panel=_INT8,
         ),
     ] = None,
     min_int8_share: Annotated[
         float | None,
         typer.Option(
-            help="With --int8: fail when less runs in INT8, of the MACs of convolutions with a "
-            "constant kernel. Default: 0.90; 0 takes any."
+            help="Fail when less runs in INT8, of the MACs of convolutions with a constant kernel. "
+            "Default: 0.90; 0 takes any.",
+            rich_help_panel=_INT8,
         ),
     ] = None,
     device: Annotated[
         str,
         typer.Option(
-            help="With --target tensorrt: jetson-orin, jetson-thor or jetson-xavier. "
-            "Default: this machine's GPU; without one, jetson-orin."
+            help="jetson-orin, jetson-thor or jetson-xavier. Default: this machine's GPU; without "
+            "one, jetson-orin.",
+            rich_help_panel=_TENSORRT,
         ),
     ] = "",
     jetpack: Annotated[
-        str, typer.Option(help="Version of the device's JetPack. Default: the usual one.")
+        str,
+        typer.Option(
+            help="Version of the device's JetPack. Default: the usual one.",
+            rich_help_panel=_TENSORRT,
+        ),
     ] = "",
     dla: Annotated[
-        bool, typer.Option("--dla", help="Let the device's DLA core 0 take what it can.")
+        bool,
+        typer.Option(
+            "--dla",
+            help="Let the device's DLA core 0 take what it can.",
+            rich_help_panel=_TENSORRT,
+        ),
     ] = False,
     must_build: Annotated[
         bool,
-        typer.Option("--must-build", help="Fail with 4 where only a kit could be made here."),
+        typer.Option(
+            "--must-build",
+            help="Fail with 4 where only a kit could be made here.",
+            rich_help_panel=_TENSORRT,
+        ),
+    ] = False,
+    workspace: Annotated[
+        int,
+        typer.Option(
+            help="Most scratch memory that the builder may use, in MiB.", rich_help_panel=_TENSORRT
+        ),
+    ] = USUAL_SETTINGS.workspace_mib,
+    opt_level: Annotated[
+        int | None,
+        typer.Option(
+            help="0 (builds fast) to 5 (runs fast). Default: the builder's own.",
+            rich_help_panel=_TENSORRT,
+        ),
+    ] = None,
+    version_compatible: Annotated[
+        bool,
+        typer.Option(
+            "--version-compatible",
+            help="The plan loads with later minor versions, too; it then carries host code.",
+            rich_help_panel=_TENSORRT,
+        ),
+    ] = False,
+    hardware_compatible: Annotated[
+        bool,
+        typer.Option(
+            "--hardware-compatible",
+            help="The plan loads on every GPU from Ampere on; not for a Jetson.",
+            rich_help_panel=_TENSORRT,
+        ),
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -121,7 +170,16 @@ def export(
         method=method,
         max_dice_drop=max_dice_drop,
         tensorrt=TensorRtOptions(
-            device=device or None, jetpack=jetpack or None, dla=dla, must_build=must_build
+            device=device or None,
+            jetpack=jetpack or None,
+            dla=dla,
+            must_build=must_build,
+            builder=BuilderSettings(
+                workspace_mib=workspace,
+                optimization_level=opt_level,
+                version_compatible=version_compatible,
+                hardware_compatible=hardware_compatible,
+            ),
         ),
     )
     result = pipeline.export(spec, narrate=narrate)

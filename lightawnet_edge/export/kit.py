@@ -140,6 +140,7 @@ def _kit(typed: TypedGraph, order: KitOrder, graph: str) -> Kit:
             engine=ENGINE,
             float_layers=typed.float_layers,
             dla=request.dla,
+            settings=request.builder,
         )
     return Kit(
         graph=graph,
@@ -151,6 +152,7 @@ def _kit(typed: TypedGraph, order: KitOrder, graph: str) -> Kit:
         typed=platform.typed,
         float_layers=typed.float_layers,
         dla=request.dla,
+        builder=request.builder,
         numerics={**typed.numerics.to_json(), "on": order.check.source.to_json()},
         tolerance=tolerance_for(typed.numerics),
         trtexec=line,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lightawnet_edge.bundle import Contract
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.kit import USUAL_SETTINGS, BuilderSettings
 from lightawnet_edge.layers import check_share
 from lightawnet_edge.model.checkpoint import DEFAULT_WEIGHTS, CheckpointMeta
 from lightawnet_edge.specs import (
@@ -36,6 +37,7 @@ class TensorRtOptions:
     """Whether DLA core 0 takes what it can."""
     must_build: bool = False
     """Whether it is an error to leave the engine to the device."""
+    builder: BuilderSettings = USUAL_SETTINGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,22 +123,28 @@ class ExportSpec:
             )
 
     def _check_tensorrt(self) -> None:
-        options = self.tensorrt
-        given = {
+        options, builder = self.tensorrt, self.tensorrt.builder
+        of_device = {
             "--device": options.device,
             "--jetpack": options.jetpack,
             "--dla": options.dla,
         }
-        named = [name for name, value in given.items() if value]
+        named = [name for name, value in of_device.items() if value]
         if self.target is Target.TENSORRT_RTX and named:
             raise SpecError(
                 f"{named[0]} is for --target tensorrt: TensorRT-RTX engines are portable over the "
                 "GPUs that they are built for. Leave it out."
             )
-        if self.target not in TENSORRT_TARGETS and (named or options.must_build):
-            raise SpecError(
-                f"{(named or ['--must-build'])[0]} is for --target tensorrt, not {self.target}."
-            )
+        of_builder = {
+            "--must-build": options.must_build,
+            "--workspace": builder.workspace_mib != USUAL_SETTINGS.workspace_mib,
+            "--opt-level": builder.optimization_level is not None,
+            "--version-compatible": builder.version_compatible,
+            "--hardware-compatible": builder.hardware_compatible,
+        }
+        named += [name for name, value in of_builder.items() if value]
+        if self.target not in TENSORRT_TARGETS and named:
+            raise SpecError(f"{named[0]} is for --target tensorrt, not {self.target}.")
 
     def routing_for(self, experts: int) -> Routing:
         """The routing that an engine from weights of so many experts has.
@@ -198,6 +206,7 @@ def default_name(
         parts.append(f"jp{spec.tensorrt.jetpack}")
     if spec.tensorrt.dla:
         parts.append("dla")
+    parts += spec.tensorrt.builder.unusual
     if unusual:
         parts.append(str(unusual))
     if spec.network is not None:

@@ -20,6 +20,7 @@ from lightawnet_edge.export.device_graph import OPSET
 from lightawnet_edge.export.numerics import Numerics, Truths, compare
 from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.export.typed import islands, to_fp16
+from lightawnet_edge.kit import BuilderSettings
 from lightawnet_edge.runtime.finish import finish
 from lightawnet_edge.specs import TENSORRT_TARGETS, Precision, Routing, Target
 
@@ -40,6 +41,7 @@ class Request:
     builds_here: bool
     """Whether the engine can be built on this machine, now."""
     dla: bool
+    builder: BuilderSettings
     tools: Mapping[str, str]
     """Name to version of the toolchain that builds here."""
 
@@ -66,14 +68,20 @@ def request_of(spec: ExportSpec, routing: Routing) -> Request | None:
         tools = {"tensorrt-rtx": str(import_tensorrt(Target.TENSORRT_RTX).__version__)}
     else:
         platform, here = _jetson_or_here(options.device, options.jetpack)
-    check_platform(platform, spec.precision, routing, dla=options.dla)
+    check_platform(platform, spec.precision, routing, dla=options.dla, settings=options.builder)
     if options.must_build and not here:
         raise BackendUnavailableError(
             str(spec.target),
             f"engines for {platform} are built on the device, and this machine is none. Leave "
             "--must-build out to get a kit that the device finishes.",
         )
-    return Request(platform=platform, builds_here=here, dla=options.dla, tools=tools)
+    return Request(
+        platform=platform,
+        builds_here=here,
+        dla=options.dla,
+        builder=options.builder,
+        tools=tools,
+    )
 
 
 def _jetson_or_here(device: str | None, jetpack: str | None) -> tuple[Platform, bool]:

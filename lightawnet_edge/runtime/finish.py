@@ -43,9 +43,6 @@ from lightawnet_edge.layers import LayerRecord, mac_shares
 from lightawnet_edge.runtime.golden import Golden, replay, shortfalls
 from lightawnet_edge.specs import Precision, State
 
-WORKSPACE_BYTES = 1 << 30
-"""Limit of scratch memory, the same as in the `trtexec` line."""
-
 Narrate = Callable[[str], None]
 OpenSession = Callable[[Any, bytes, Binding, Path], Session]
 
@@ -152,6 +149,8 @@ def finish(
         capabilities=kit.capabilities,
         device=device.name if device else None,
         cuda=device.cuda if device else None,
+        version_compatible=kit.builder.version_compatible,
+        hardware_compatible=kit.builder.hardware_compatible,
     )
     narrate("replaying the golden frames")
     found, not_replayed = None, None
@@ -201,7 +200,7 @@ def _built(
         precision=manifest.precision,
         float_layers=frozenset(kit.float_layers),
         capabilities=kit.capabilities if is_portable(trt) else (),
-        workspace_bytes=WORKSPACE_BYTES,
+        settings=kit.builder,
         dla_core=0 if kit.dla else None,
     )
     requested = _requested(manifest)

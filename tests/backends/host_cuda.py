@@ -138,7 +138,8 @@ class HostTensorRt:
             log.log(_Log.ERROR, "Serialization assertion failed")
             return None
 
-        return SimpleNamespace(deserialize_cuda_engine=deserialize)
+        self.runtime = SimpleNamespace(deserialize_cuda_engine=deserialize)
+        return self.runtime
 
 
 class _Engine:

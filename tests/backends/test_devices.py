@@ -6,11 +6,13 @@ import pytest
 
 from lightawnet_edge.backends.devices import (
     PLATFORMS,
+    Platform,
     check_platform,
     device_of,
     find_platform,
 )
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.kit import BuilderSettings
 from lightawnet_edge.specs import Precision, Routing
 
 TABLE = """\
@@ -98,6 +100,49 @@ def test_the_possible_is_let_through(
     device: str, jetpack: str | None, precision: str, routing: str, dla: bool
 ) -> None:
     check_platform(find_platform(device, jetpack), Precision(precision), Routing(routing), dla=dla)
+
+
+LEVEL = BuilderSettings(optimization_level=5)
+LATER = BuilderSettings(version_compatible=True)
+OTHER = BuilderSettings(hardware_compatible=True)
+
+
+@pytest.mark.parametrize(
+    ("platform", "settings", "message"),
+    [
+        (find_platform("jetson-orin", "5.1"), LEVEL, r"8\.5\): optimization levels came with"),
+        (find_platform("jetson-xavier"), LATER, "compatible plans came with TensorRT 8.6"),
+        (find_platform("jetson-orin"), OTHER, "a plan for a Jetson loads on its own kind alone"),
+        (find_platform("rtx"), LATER, "makes no compatible plans"),
+        (find_platform("rtx"), OTHER, "makes no compatible plans"),
+        (
+            Platform(device="sm75", jetpack=None, tensorrt="10.3", capabilities=(75,)),
+            OTHER,
+            "compatible plans begin with Ampere, SM80",
+        ),
+    ],
+)
+def test_settings_that_a_builder_does_not_know_are_refused_before_the_work(
+    platform: Platform, settings: BuilderSettings, message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        check_platform(platform, Precision.FP16, Routing.STATIC, settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("platform", "settings"),
+    [
+        (find_platform("jetson-orin", "6.0"), LEVEL),
+        (find_platform("jetson-thor"), LATER),
+        (find_platform("rtx"), LEVEL),
+        (find_platform("jetson-xavier"), BuilderSettings(workspace_mib=64)),
+        (Platform(device="sm86", jetpack=None, tensorrt="10.3", capabilities=(86,)), OTHER),
+    ],
+)
+def test_settings_that_a_builder_knows_are_let_through(
+    platform: Platform, settings: BuilderSettings
+) -> None:
+    check_platform(platform, Precision.FP16, Routing.STATIC, settings=settings)
 
 
 def test_a_jetson_is_found_by_its_compute_capability() -> None:

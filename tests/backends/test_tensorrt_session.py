@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,42 @@ def test_a_plan_for_another_gpu_is_refused_with_both_named() -> None:
         match=r"built for SM87, the NVIDIA H200 here is SM90\. .*build --force kit, if .* --device",
     ):
         check_binding(BOUND, "TensorRT 10.3.0", other, Path("kit"))
+
+
+@pytest.mark.parametrize(
+    ("built", "found", "loads"),
+    [
+        ("TensorRT 10.3.0", "TensorRT 10.13.2", True),
+        ("TensorRT 10.3.0", "TensorRT 10.3.0.post1", True),
+        ("TensorRT 10.3.0", "TensorRT 10.2.0", False),
+        ("TensorRT 10.3.0", "TensorRT 11.4.1", False),
+        ("TensorRT 10.3.0", "TensorRT-RTX 10.7.0", False),
+    ],
+)
+def test_a_version_compatible_plan_loads_with_later_minor_versions(
+    built: str, found: str, loads: bool
+) -> None:
+    bound = replace(BOUND, tensorrt=built, version_compatible=True)
+    if loads:
+        check_binding(bound, found, ORIN, Path("kit"))
+    else:
+        with pytest.raises(BackendUnavailableError, match="its plan was built by"):
+            check_binding(bound, found, ORIN, Path("kit"))
+
+
+def test_a_hardware_compatible_plan_loads_from_ampere_on() -> None:
+    bound = replace(BOUND, capabilities=(86,), hardware_compatible=True)
+    check_binding(bound, "TensorRT 10.3.0", replace(ORIN, capability=89), Path("kit"))
+    with pytest.raises(BackendUnavailableError, match="built for SM86"):
+        check_binding(bound, "TensorRT 10.3.0", replace(ORIN, capability=75), Path("kit"))
+
+
+@pytest.mark.parametrize("host_code", [True, False])
+def test_only_a_plan_that_says_so_may_bring_code(host_code: bool) -> None:
+    api = HostCuda()
+    trt = HostTensorRt(api)
+    TensorRtSession(trt, b"plan", Cuda(api), host_code=host_code)
+    assert getattr(trt.runtime, "engine_host_code_allowed", False) is host_code
 
 
 def test_cuda_python_has_every_call_of_a_session() -> None:

@@ -7,6 +7,7 @@ import pytest
 from lightawnet_edge.backends.devices import find_platform
 from lightawnet_edge.backends.trtexec import trtexec_line
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.kit import BuilderSettings
 from lightawnet_edge.specs import Precision
 
 _COMMON = (
@@ -60,6 +61,28 @@ def test_the_dla_falls_back_to_the_gpu() -> None:
         find_platform("jetson-orin"), Precision.FP16, graph="g.onnx", engine="e.plan", dla=True
     )
     assert " --useDLACore=0 --allowGPUFallback " in line
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (BuilderSettings(), "--noTF32 --memPoolSize=workspace:1024 --timingCacheFile=timing.cache"),
+        (BuilderSettings(workspace_mib=256), "--noTF32 --memPoolSize=workspace:256 --timing"),
+        (
+            BuilderSettings(optimization_level=5, version_compatible=True),
+            "workspace:1024 --builderOptimizationLevel=5 --versionCompatible --timingCacheFile",
+        ),
+    ],
+)
+def test_settings_of_the_builder_are_in_the_line(settings: BuilderSettings, words: str) -> None:
+    line = trtexec_line(
+        find_platform("jetson-orin"),
+        Precision.FP16,
+        graph="g.onnx",
+        engine="e.plan",
+        settings=settings,
+    )
+    assert words in line
 
 
 def test_a_workstation_gpu_needs_no_trtexec() -> None:

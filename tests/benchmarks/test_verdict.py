@@ -26,6 +26,14 @@ def test_the_headline_names_speed_and_cost(make_result: Any) -> None:
     )
 
 
+def test_a_gpu_is_not_compared_with_pytorch_as_if_that_ran_there(
+    make_result: Any, make_record: Any
+) -> None:
+    engine = make_record("plan", 0.002, (0.88, 0.79, 0.7, 0.55), target="tensorrt")
+    text = headline(make_result(records=(make_result().records[0], engine)))
+    assert "40.0 times as fast as PyTorch on the CPU, for" in text
+
+
 def test_a_loss_that_may_be_chance_is_called_so(make_result: Any, make_record: Any) -> None:
     baseline = make_result().records[0]
     even = make_record("even", 0.008, (0.89, 0.81, 0.69, 0.61))

@@ -20,6 +20,7 @@ from lightawnet_edge.export.kit import check_set, tolerance_for
 from lightawnet_edge.export.numerics import Numerics
 from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.spec import ExportSpec, TensorRtOptions
+from lightawnet_edge.kit import BuilderSettings
 from lightawnet_edge.likeness import PRINTS
 from lightawnet_edge.routing_record import RoutingDecision, RoutingRecord
 from lightawnet_edge.runtime.golden import GOLDEN, Golden, replay, shortfalls
@@ -32,7 +33,8 @@ Kits = dict[str, Path]
 def kit_of(
     checkpoint: Path, dataset: Path | None, out: Path, precision: Precision, **changes: Any
 ) -> Bundle:
-    options = {key: changes.pop(key) for key in ("device", "jetpack", "dla") if key in changes}
+    names = ("device", "jetpack", "dla", "builder")
+    options = {key: changes.pop(key) for key in names if key in changes}
     spec = ExportSpec(
         target=Target.TENSORRT,
         precision=precision,
@@ -173,10 +175,19 @@ def test_a_kit_without_probability_is_checked_by_it_all_the_same(
     assert not shortfalls(found, kit.tolerance)
 
 
-def test_fp32_needs_no_second_graph(checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
-    bundle = kit_of(checkpoint, dataset, tmp_path, Precision.FP32, device="jetson-thor")
+def test_fp32_needs_no_second_graph_and_settings_go_along(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    settings = BuilderSettings(workspace_mib=64, optimization_level=5, version_compatible=True)
+    bundle = kit_of(
+        checkpoint, dataset, tmp_path, Precision.FP32, device="jetson-thor", builder=settings
+    )
     kit = bundle.manifest.kit
     assert kit is not None
+    assert bundle.path.name == "tiny-tensorrt-fp32-jetson-thor-ws64-opt5-vc"
+    assert kit.builder == settings, "the device builds with it"
+    assert kit.trtexec is not None
+    assert "workspace:64 --builderOptimizationLevel=5 --versionCompatible" in kit.trtexec
     assert kit.graph == bundle.manifest.device_graph == "device.onnx"
     assert set(bundle.manifest.files) == {"device.onnx", GOLDEN}
     assert bundle.manifest.calibration is None
@@ -211,6 +222,26 @@ def test_what_a_device_cannot_do_is_refused_with_the_reason(
         (Target.ONNX, TensorRtOptions(device="jetson-orin"), "--device is for --target tensorrt"),
         (Target.OPENVINO, TensorRtOptions(must_build=True), "--must-build is for --target tens"),
         (Target.TENSORRT_RTX, TensorRtOptions(jetpack="6.2"), "engines are portable over the GPUs"),
+        (
+            Target.OPENVINO,
+            TensorRtOptions(builder=BuilderSettings(workspace_mib=64)),
+            "--workspace is for --target tensorrt, not openvino",
+        ),
+        (
+            Target.ONNX,
+            TensorRtOptions(builder=BuilderSettings(optimization_level=1)),
+            "--opt-level is for --target tensorrt, not onnx",
+        ),
+        (
+            Target.ONNX,
+            TensorRtOptions(builder=BuilderSettings(version_compatible=True)),
+            "--version-compatible is for --target tensorrt, not onnx",
+        ),
+        (
+            Target.ONNX,
+            TensorRtOptions(builder=BuilderSettings(hardware_compatible=True)),
+            "--hardware-compatible is for --target tensorrt, not onnx",
+        ),
     ],
 )
 def test_options_of_tensorrt_mean_nothing_elsewhere(

@@ -21,6 +21,8 @@ from lightawnet_edge import Segmenter, backends
 from lightawnet_edge.backends.base import Session
 from lightawnet_edge.backends.cuda_driver import CudaDevice
 from lightawnet_edge.backends.onnxruntime import OnnxRuntimeBackend
+from lightawnet_edge.backends.tensorrt import build
+from lightawnet_edge.backends.tensorrt_config import BuildOptions
 from lightawnet_edge.bundle import MANIFEST, Bundle, sha256_of, write_manifest
 from lightawnet_edge.errors import (
     ArtifactError,
@@ -28,7 +30,7 @@ from lightawnet_edge.errors import (
     CheckFailedError,
     SpecError,
 )
-from lightawnet_edge.kit import Binding, Tolerance
+from lightawnet_edge.kit import Binding, BuilderSettings, Tolerance
 from lightawnet_edge.runtime.finish import build_kit
 from lightawnet_edge.runtime.golden import GOLDEN, Golden
 from lightawnet_edge.runtime.kit_text import describe_kit, next_steps
@@ -204,6 +206,33 @@ def test_a_kit_for_another_device_is_refused(orin: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("lightawnet_edge.runtime.finish.find_device", lambda: right)
     with pytest.raises(SpecError, match=r"made for TensorRT 10\.3, found TensorRT 10\.3\.0: "):
         build_kit(orin)  # this module knows no strong typing, as 8.x
+
+
+def test_a_kit_is_built_with_the_settings_that_it_was_made_with(
+    rtx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[BuildOptions] = []
+
+    def watched(trt: Any, graph: Path, folder: Path, asked: Any, options: Any, **more: Any) -> Any:
+        seen.append(options)
+        return build(trt, graph, folder, asked, options, **more)
+
+    settings = BuilderSettings(workspace_mib=64, optimization_level=1)
+    rewrite(rtx, builder=settings)
+    monkeypatch.setattr("lightawnet_edge.runtime.finish.build", watched)
+    manifest = build_kit(rtx, open_session=on_a_cpu).bundle.manifest
+    assert [options.settings for options in seen] == [settings]
+    assert manifest.kit is not None
+    assert manifest.kit.builder == settings
+
+
+def test_a_kit_of_an_earlier_version_has_the_usual_settings(rtx: Path) -> None:
+    manifest = Bundle.open(rtx).manifest
+    data = manifest.to_json()
+    del data["kit"]["builder"]
+    found = type(manifest).from_json(data).kit
+    assert found is not None
+    assert found.builder == BuilderSettings()
 
 
 def test_a_pending_kit_tells_how_to_finish_it(orin: Path) -> None:
