@@ -30,6 +30,8 @@ FALLBACK = Method.PERCENTILE
 Narrate = Callable[[str], None]
 Write = Callable[[Path, Method], Path]
 Masks = list[NDArray[np.bool_]]
+MasksOf = Callable[[Path, Precision, Frames], Masks]
+"""Runs a device graph, quantized or not, on frames."""
 
 
 def quantize_best(
@@ -38,7 +40,7 @@ def quantize_best(
     target: Target,
     frames: Frames,
     *,
-    backend: Backend,
+    masks: MasksOf,
     floats: Collection[str] = (),
     method: Method | None = None,
     narrate: Narrate = lambda _: None,
@@ -50,7 +52,7 @@ def quantize_best(
         folder: Where the model is written.
         target: Of both models that are compared.
         frames: The calibration set: uint8, (H, W, 3) or (H, W).
-        backend: Builds and runs the candidates.
+        masks: Runs the candidates.
         floats: As for `draft`.
         method: None: the best on the held-out frames, or `FALLBACK` where these are too few.
         narrate: Told what goes on.
@@ -73,7 +75,7 @@ def quantize_best(
     dice: dict[str, float] = {}
     if chooses:
         narrate(f"comparing {len(Method)} methods on {held_out} other frames")
-        dice = _compare(write, device_graph, backend, partial(_part, frames, held_out=True))
+        dice = _compare(write, device_graph, masks, partial(_part, frames, held_out=True))
         method = max(Method, key=lambda one: dice[str(one)])
     method = method or FALLBACK
     record = MethodRecord(
@@ -93,22 +95,21 @@ def _part(frames: Frames, *, held_out: bool) -> Iterable[NDArray[np.uint8]]:
             yield frame
 
 
-def _compare(
-    write: Write, device_graph: Path, backend: Backend, frames: Frames
-) -> dict[str, float]:
-    """Mean Dice of each method's masks with those of the FP32 engine."""
-    exact = _masks(device_graph, Precision.FP32, backend, frames)
+def _compare(write: Write, device_graph: Path, masks: MasksOf, frames: Frames) -> dict[str, float]:
+    """Mean Dice of each method's masks with those of the FP32 graph."""
+    exact = masks(device_graph, Precision.FP32, frames)
     dice = {}
     for method in Method:
         with tempfile.TemporaryDirectory() as scratch:
             file = write(Path(scratch), method)
-            found = _masks(file, Precision.INT8, backend, frames)
+            found = masks(file, Precision.INT8, frames)
         scores = [score_mask(mask, truth).dice for mask, truth in zip(found, exact, strict=True)]
         dice[str(method)] = float(np.mean(scores))
     return dice
 
 
-def _masks(source: Path, precision: Precision, backend: Backend, frames: Frames) -> Masks:
+def engine_masks(backend: Backend, source: Path, precision: Precision, frames: Frames) -> Masks:
+    """Masks by an engine that is built here and now."""
     with tempfile.TemporaryDirectory() as folder:
         built = backend.build(source, Path(folder), precision)
         session = backend.load(Path(folder) / built.engine, precision, None)

@@ -40,7 +40,7 @@ class OnnxDraft:
         self._first = next(iter(frames()))
         with tempfile.TemporaryDirectory() as scratch:
             drafted = onnx.load(self._quantized(Path(scratch), {}))
-        self._seen = _observe(device_graph, _quantized_tensors(drafted.graph), frames)
+        self._seen = observe(device_graph, quantized_tensors(drafted.graph), frames)
 
     def write(self, folder: Path, method: Method) -> Path:
         """Write the model with the ranges of a method, and return its file."""
@@ -94,14 +94,14 @@ def frame_reader(frames: Iterable[UInt8]) -> Any:
     return Reader()
 
 
-def _quantized_tensors(graph: onnx.GraphProto) -> set[str]:
+def quantized_tensors(graph: onnx.GraphProto) -> set[str]:
     """Float tensors that a quantizer reads, weights and biases left out."""
     constants = {tensor.name for tensor in graph.initializer}
     read = {node.input[0] for node in graph.node if node.op_type == "QuantizeLinear"}
     return read - constants
 
 
-def _observe(device_graph: Path, tensors: set[str], frames: Frames) -> dict[str, Histogram]:
+def observe(device_graph: Path, tensors: set[str], frames: Frames) -> dict[str, Histogram]:
     """Run the float graph, and count the values of the named tensors."""
     import onnx
     import onnxruntime

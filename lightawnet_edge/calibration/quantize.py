@@ -3,7 +3,7 @@
 OpenVINO is quantized as an OpenVINO model by NNCF, ONNX Runtime as an ONNX graph by its own tool:
 the detour of NNCF over ONNX gives other results in OpenVINO on the same frames. The tools place
 quantizers and quantize weights, symmetric per channel; the ranges of activations are ours
-(`ranges.py`), so that a method means the same for both.
+(`ranges.py`), so that a method means the same for all. TensorRT gets an ONNX graph of its own.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def draft(
         device_graph: FP32 device graph.
         target: Decides the quantizer and the representation.
         frames: Set the ranges of activations: uint8, (H, W, 3) or (H, W).
-        floats: Names of convolutions that stay in float, with what computes their kernels.
+        floats: Names of convolutions that stay in float, with what computes their kernels; for
+            TensorRT these and others are found in the graph.
 
     Raises:
         BackendUnavailableError: The quantizer of `target` is not installed.
@@ -58,10 +59,13 @@ def draft(
     """
     from lightawnet_edge.calibration.onnx_int8 import OnnxDraft
     from lightawnet_edge.calibration.openvino_int8 import OpenVinoDraft
+    from lightawnet_edge.calibration.tensorrt_qdq import TensorRtDraft
 
-    drafts: dict[Target, type[OnnxDraft | OpenVinoDraft]] = {
+    drafts: dict[Target, type[OnnxDraft | OpenVinoDraft | TensorRtDraft]] = {
         Target.OPENVINO: OpenVinoDraft,
         Target.ONNX: OnnxDraft,
+        Target.TENSORRT: TensorRtDraft,
+        Target.TENSORRT_RTX: TensorRtDraft,
     }
     with tool_errors(target, device_graph):
         return drafts[target](device_graph, frames, float_patterns(floats))

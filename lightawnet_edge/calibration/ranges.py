@@ -19,8 +19,8 @@ TAIL = 1e-4
 """Share of the values that 'percentile' gives up at either end."""
 _SAMPLES = 1 << 15
 """Values of one frame that reach the histogram; minimum and maximum see all of them."""
-_TRIED = 48
-"""Ends that 'entropy' and 'mse' try on either side, from a tenth of the side to all of it."""
+_SHARES = np.linspace(1.0, 0.1, 48)
+"""Ends that 'entropy' and 'mse' try on either side, as shares of it."""
 _EMPTY = 1e-9
 
 Values = NDArray[np.float32]
@@ -68,6 +68,17 @@ def clip(histogram: Histogram, method: Method) -> Range:
     return with_zero(low, high)
 
 
+def reach(histogram: Histogram, method: Method) -> float:
+    """Half the width of the range that a method gives around zero, for symmetric quantizers."""
+    cost = _COSTS.get(method)
+    if cost is None:
+        low, high = _METHODS[method](histogram)
+        return max(-low, high, _EMPTY)
+    widest = max(-histogram.low, histogram.high, _EMPTY)
+    tried = [float(share * widest) for share in _SHARES]
+    return min(tried, key=lambda width: cost(histogram, (-width, width)))
+
+
 def with_zero(low: float, high: float) -> Range:
     """Move the ends a little, so that one of the 256 steps is exactly zero."""
     step = max(high - low, _EMPTY) / (LEVELS - 1)
@@ -89,10 +100,9 @@ def _percentile(histogram: Histogram) -> Range:
 
 def _least(histogram: Histogram, cost: Callable[[Histogram, Range], float]) -> Range:
     """Range of the least cost: first the upper end is sought, then the lower one."""
-    shares = np.linspace(1.0, 0.1, _TRIED)
-    uppers = [(histogram.low, float(share * histogram.high)) for share in shares]
+    uppers = [(histogram.low, float(share * histogram.high)) for share in _SHARES]
     _, high = min(uppers, key=lambda ends: cost(histogram, ends))
-    lowers = [(float(share * histogram.low), high) for share in shares]
+    lowers = [(float(share * histogram.low), high) for share in _SHARES]
     return min(lowers, key=lambda ends: cost(histogram, ends))
 
 
@@ -128,6 +138,7 @@ def _divergence(histogram: Histogram, ends: Range) -> float:
     return float(np.sum(wanted[filled] * np.log(wanted[filled] / np.maximum(got[filled], _EMPTY))))
 
 
+_COSTS = {Method.ENTROPY: _divergence, Method.MSE: _squared_error}
 _METHODS: Mapping[Method, Callable[[Histogram], Range]] = {
     Method.MIN_MAX: _min_max,
     Method.PERCENTILE: _percentile,

@@ -10,22 +10,22 @@ from __future__ import annotations
 import math
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightawnet_edge.calibration.onnx_int8 import frame_reader
-from lightawnet_edge.calibration.quantize import (
-    FLOAT_NODES,
-    Frames,
-    computed_kernels,
-    tool_errors,
-)
+from lightawnet_edge.calibration.onnx_int8 import frame_reader, observe, quantized_tensors
+from lightawnet_edge.calibration.quantize import FLOAT_NODES, Frames, computed_kernels
+from lightawnet_edge.calibration.ranges import reach
 from lightawnet_edge.errors import ArtifactError
-from lightawnet_edge.specs import Target
+from lightawnet_edge.frames import UInt8
+from lightawnet_edge.specs import Method
 
 if TYPE_CHECKING:
     import onnx
+
+STEPS = 127
+"""Of symmetric INT8 on either side of zero."""
 
 
 def float_convs(model: onnx.ModelProto) -> dict[str, str]:
@@ -60,26 +60,48 @@ def float_convs(model: onnx.ModelProto) -> dict[str, str]:
     return found
 
 
-def quantize_for_tensorrt(device_graph: Path, folder: Path, frames: Frames) -> Path:
-    """Quantize the convolutions of an FP32 device graph, and return the ONNX file in `folder`.
+class TensorRtDraft:
+    """A device graph with Q/DQ pairs where TensorRT wants them, and the values that they see.
 
-    Routing may be static or dynamic; with the latter the computed kernels stay in float. Ranges are
-    the extremes over `frames`: uint8, (H, W, 3) or (H, W).
-
-    Raises:
-        ArtifactError: The quantizer refuses the graph, or left what TensorRT would refuse.
+    Routing may be static or dynamic; with the latter the computed kernels stay in float.
     """
+
+    def __init__(self, device_graph: Path, frames: Frames, floats: Sequence[str] = ()) -> None:
+        """Place the pairs, and count the activations; what stays in float is `float_convs`."""
+        self._model = _paired(device_graph, next(iter(frames())))
+        self._seen = observe(device_graph, quantized_tensors(self._model.graph), frames)
+        _feed_the_rest_in_float(self._model)
+
+    def write(self, folder: Path, method: Method) -> Path:
+        """Write the model with the ranges of a method, and return its file.
+
+        Raises:
+            ArtifactError: The tool left what TensorRT would refuse.
+        """
+        import onnx
+
+        model = onnx.ModelProto()
+        model.CopyFrom(self._model)
+        _scale(model, {name: reach(histogram, method) for name, histogram in self._seen.items()})
+        check_quantization(model)
+        file = folder / "quantized.onnx"
+        onnx.save(model, file)
+        return file
+
+
+def _paired(device_graph: Path, frame: UInt8) -> onnx.ModelProto:
+    """Let the tool place pairs and quantize weights; its ranges, of one frame, are replaced."""
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    file = folder / "quantized.onnx"
-    with tempfile.TemporaryDirectory() as scratch, tool_errors(Target.TENSORRT, device_graph):
+    with tempfile.TemporaryDirectory() as scratch:
         aside = Path(scratch) / "graph.onnx"  # the tool writes its own files beside its input
         aside.write_bytes(device_graph.read_bytes())
+        file = Path(scratch) / "quantized.onnx"
         quantize_static(
             aside,
             file,
-            frame_reader(frames()),
+            frame_reader([frame]),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QInt8,
@@ -95,11 +117,23 @@ def quantize_for_tensorrt(device_graph: Path, folder: Path, frames: Frames) -> P
                 "OpTypesToExcludeOutputQuantization": ["Conv"],
             },
         )
-    model = onnx.load(file)
-    _feed_the_rest_in_float(model)
-    check_quantization(model)
-    onnx.save(model, file)
-    return file
+        return onnx.load(file)
+
+
+def _scale(model: onnx.ModelProto, reaches: Mapping[str, float]) -> None:
+    """Write the scales of activations, whose 127 steps on either side reach so far."""
+    import numpy as np
+    from onnx import numpy_helper
+
+    reach_of = {
+        node.input[1]: reaches[node.input[0]]
+        for node in model.graph.node
+        if node.op_type == "QuantizeLinear" and node.input[0] in reaches
+    }
+    for tensor in model.graph.initializer:
+        if tensor.name in reach_of:
+            scale = np.array(reach_of[tensor.name] / STEPS, np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(scale, tensor.name))
 
 
 def _feed_the_rest_in_float(model: onnx.ModelProto) -> None:

@@ -11,8 +11,8 @@ def describe(bundle: Bundle) -> str:
     """Tell in a few lines what a bundle is and what it really executes."""
     manifest = bundle.manifest
     if manifest.kit is not None:
-        chosen = _chosen_text(manifest).rstrip()
-        return "\n".join(filter(None, (describe_kit(bundle), chosen, next_steps(bundle))))
+        choices = f"{_chosen_text(manifest)}{_method_text(manifest)}".rstrip()
+        return "\n".join(filter(None, (describe_kit(bundle), choices, next_steps(bundle))))
     ran = ", ".join(f"{share:.1%} {name}" for name, share in manifest.executed.items() if share)
     agreement = manifest.agreement
     size = sum((bundle.path / name).stat().st_size for name in manifest.files)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from lightawnet_edge.frames import UInt8
 from lightawnet_edge.kit import Kit, Tolerance
 from lightawnet_edge.runtime.golden import GOLDEN, Golden
 from lightawnet_edge.samples import EVALUATION
-from lightawnet_edge.specs import Precision
+from lightawnet_edge.specs import Method, Precision
 
 if TYPE_CHECKING:
     import onnx
@@ -46,6 +46,8 @@ class KitOrder:
 
     request: Request
     precision: Precision
+    method: Method | None
+    """Of INT8 ranges; None where the frames shall choose."""
     contract: Contract
     calibration: CalibrationSet
     check: CalibrationSet
@@ -69,7 +71,7 @@ def check_set(calibration: CalibrationSet, packaged: bool) -> CalibrationSet:
 
 def make_kit(
     folder: Path, graph: onnx.ModelProto, order: KitOrder, narrate: Callable[[str], None]
-) -> tuple[Kit, Mapping[str, Precision]]:
+) -> tuple[Kit, TypedGraph]:
     """Write typed graph and golden frames beside the device graph.
 
     Args:
@@ -79,7 +81,7 @@ def make_kit(
         narrate: Told what is going on.
 
     Returns:
-        The kit, and every convolution with the precision that it is asked to run in.
+        The kit, and the graph that it was made from, with both outputs.
 
     Raises:
         CheckFailedError: The typed graph gives values that are not finite.
@@ -90,7 +92,9 @@ def make_kit(
     frames = partial(order.calibration.frames, contract.frame, contract.color)
     check = partial(order.check.frames, contract.frame, contract.color)
     truths = partial(order.check.truths, contract.frame) if order.check.masks() else None
-    typed = typed_graph(graph, platform, order.precision, frames, check, narrate, truths)
+    typed = typed_graph(
+        graph, platform, order.precision, frames, check, narrate, truths=truths, method=order.method
+    )
     some = replace(order.check, files=_some(order.check.files))
     golden = list(some.frames(contract.frame, contract.color))
     golden_of(graph, golden, contract.probability).write(folder / GOLDEN)
@@ -102,7 +106,7 @@ def make_kit(
         name = order.device_graph
     else:
         onnx.save(model, folder / name)
-    return _kit(typed, order, name), typed.requested
+    return _kit(typed, order, name), typed
 
 
 def golden_of(graph: onnx.ModelProto, frames: list[UInt8], probability: bool) -> Golden:

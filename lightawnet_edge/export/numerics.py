@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import repeat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.frames import UInt8
 from lightawnet_edge.metrics import score_mask
+from lightawnet_edge.specs import Precision
 
 if TYPE_CHECKING:
     import onnx
@@ -140,6 +142,15 @@ def run(model: onnx.ModelProto, frames: Iterable[UInt8]) -> Iterator[tuple[UInt8
     for frame in frames:
         mask, probability = session.run([_MASK, _PROBABILITY], _feed(session, frame))
         yield mask, probability
+
+
+def simulated_masks(
+    source: Path, _: Precision, frames: Callable[[], Iterable[UInt8]]
+) -> list[NDArray[np.bool_]]:
+    """Masks of a device graph's file, its Q/DQ pairs run as they stand, on this CPU."""
+    import onnx
+
+    return [mask > 0 for mask, _ in run(onnx.load(source), frames())]
 
 
 def _session(model: onnx.ModelProto) -> Any:

@@ -76,8 +76,8 @@ class ExportSpec:
     for which None is `MAX_DICE_DROP`; then INT8, whose worst layers go back to float until the rest
     of the budget holds, and which None leaves alone."""
     method: Method | None = None
-    """How ranges of INT8 activations follow from the calibration frames, for `onnx` and `openvino`;
-    None: the best on frames held out for that, or percentile where these are few."""
+    """How ranges of INT8 activations follow from the calibration frames; None: the best on frames
+    held out for that, or percentile where these are few."""
     tensorrt: TensorRtOptions = TensorRtOptions()
 
     def __post_init__(self) -> None:
@@ -112,15 +112,8 @@ class ExportSpec:
         return MAX_DICE_DROP if self.max_dice_drop is None else self.max_dice_drop
 
     def _check_method(self) -> None:
-        if self.method is None:
-            return
-        if self.precision is not Precision.INT8:
+        if self.method is not None and self.precision is not Precision.INT8:
             raise SpecError(f"--method {self.method} is for --int8, not --{self.precision}.")
-        if self.target in TENSORRT_TARGETS:
-            raise SpecError(
-                f"--method {self.method} is for onnx and openvino: TensorRT's ranges are symmetric "
-                "and hold the extremes of the calibration frames. Leave it out."
-            )
 
     def _check_tensorrt(self) -> None:
         options, builder = self.tensorrt, self.tensorrt.builder

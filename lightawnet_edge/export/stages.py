@@ -20,7 +20,7 @@ from lightawnet_edge.backends.base import Backend, Built
 from lightawnet_edge.backends.tensorrt import ENGINE
 from lightawnet_edge.bundle import Contract
 from lightawnet_edge.calibration.frames import CalibrationSet
-from lightawnet_edge.calibration.method import is_taken, quantize_best
+from lightawnet_edge.calibration.method import engine_masks, is_taken, quantize_best
 from lightawnet_edge.calibration.quantize import computed_kernels
 from lightawnet_edge.calibration.restore import restore
 from lightawnet_edge.calibration.sensitivity import Study
@@ -108,13 +108,14 @@ class Stages:
         order = KitOrder(
             request=request,
             precision=self.spec.precision,
+            method=self.spec.method,
             contract=replace(self.contract, probability=self.spec.probability),
             calibration=self.calibration,
             check=check_set(self.calibration, packaged=self.spec.calibration is None),
             device_graph=DEVICE_GRAPH,
         )
-        kit, requested = make_kit(folder, graph, order, self.narrate)
-        asked = (LayerRecord(name=name, requested=kind) for name, kind in requested.items())
+        kit, typed = make_kit(folder, graph, order, self.narrate)
+        asked = (LayerRecord(name=name, requested=kind) for name, kind in typed.requested.items())
         return Made(
             engine=ENGINE,
             layers=_layers(asked, graph),
@@ -122,6 +123,7 @@ class Stages:
             agreement={},
             state=State.PENDING,
             kit=kit,
+            method=typed.method,
         )
 
     def engine(self, folder: Path) -> tuple[Built, MethodRecord | None]:
@@ -141,7 +143,7 @@ class Stages:
                 Path(scratch),
                 self.spec.target,
                 frames,
-                backend=self.backend,
+                masks=partial(engine_masks, self.backend),
                 floats=floats,
                 method=self.spec.method,
                 narrate=self.narrate,

@@ -13,16 +13,17 @@ from lightawnet_edge.backends.tensorrt import import_tensorrt, local_platform
 from lightawnet_edge.backends.tensorrt_log import requested_of
 from lightawnet_edge.bundle import Manifest
 from lightawnet_edge.calibration.magnitudes import magnitudes
+from lightawnet_edge.calibration.method import quantize_best
 from lightawnet_edge.calibration.quantize import Frames
-from lightawnet_edge.calibration.tensorrt_qdq import quantize_for_tensorrt
 from lightawnet_edge.errors import BackendUnavailableError, SpecError
 from lightawnet_edge.export.device_graph import OPSET
-from lightawnet_edge.export.numerics import Numerics, Truths, compare
+from lightawnet_edge.export.numerics import Numerics, Truths, compare, simulated_masks
 from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.export.typed import islands, to_fp16
 from lightawnet_edge.kit import BuilderSettings
+from lightawnet_edge.method_record import MethodRecord
 from lightawnet_edge.runtime.finish import finish
-from lightawnet_edge.specs import TENSORRT_TARGETS, Precision, Routing, Target
+from lightawnet_edge.specs import TENSORRT_TARGETS, Method, Precision, Routing, Target
 
 if TYPE_CHECKING:
     import onnx
@@ -112,6 +113,8 @@ class TypedGraph:
     """Nodes that a weakly typed builder must hold in FP32; empty where the graph says it."""
     numerics: Numerics
     """How far it is from the FP32 graph, simulated."""
+    method: MethodRecord | None = None
+    """How INT8 ranges were found."""
 
 
 def typed_graph(
@@ -121,7 +124,9 @@ def typed_graph(
     frames: Frames,
     check: Frames,
     narrate: Callable[[str], None],
+    *,
     truths: Truths | None = None,
+    method: Method | None = None,
 ) -> TypedGraph:
     """Quantize and type an FP32 device graph with both outputs, and compare it with what it was.
 
@@ -133,14 +138,14 @@ def typed_graph(
         check: Frames that the two graphs are compared on.
         narrate: Told what is going on.
         truths: True masks of `check`, where there are any.
+        method: Of INT8 ranges; None: the best on some of `frames`, where they are enough.
 
     Raises:
         CheckFailedError: The typed graph gives values that are not finite.
     """
-    base, keep = graph, dict[str, str]()
+    base, keep, record = graph, dict[str, str](), None
     if precision is Precision.INT8:
-        narrate("quantizing to INT8")
-        base = _quantized(graph, frames)
+        base, record = _quantized(graph, frames, method, narrate)
     typed = base
     if precision is not Precision.FP32:
         narrate("looking for what FP16 would lose")
@@ -153,6 +158,7 @@ def typed_graph(
         requested=requested_of(typed),
         float_layers=() if platform.typed else _held(base, keep),
         numerics=numerics,
+        method=record,
     )
 
 
@@ -185,13 +191,27 @@ def without_probability(model: onnx.ModelProto) -> onnx.ModelProto:
     return onnx.utils.Extractor(model).extract_model(["frame"], ["mask"])
 
 
-def _quantized(graph: onnx.ModelProto, frames: Frames) -> onnx.ModelProto:
+def _quantized(
+    graph: onnx.ModelProto,
+    frames: Frames,
+    method: Method | None,
+    narrate: Callable[[str], None],
+) -> tuple[onnx.ModelProto, MethodRecord]:
     import onnx
 
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "device.onnx"
         onnx.save(graph, source)
-        return onnx.load(quantize_for_tensorrt(source, Path(scratch), frames))
+        file, record = quantize_best(
+            source,
+            Path(scratch),
+            Target.TENSORRT,
+            frames,
+            masks=simulated_masks,
+            method=method,
+            narrate=narrate,
+        )
+        return onnx.load(file), record
 
 
 def _held(model: onnx.ModelProto, keep: Mapping[str, str]) -> tuple[str, ...]:

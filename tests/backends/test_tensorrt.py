@@ -36,7 +36,8 @@ from lightawnet_edge.backends.tensorrt_config import (
 from lightawnet_edge.backends.tensorrt_log import convolution_records, requested_of
 from lightawnet_edge.bundle import Contract
 from lightawnet_edge.calibration.frames import CalibrationSet
-from lightawnet_edge.calibration.tensorrt_qdq import float_convs, quantize_for_tensorrt
+from lightawnet_edge.calibration.quantize import quantize
+from lightawnet_edge.calibration.tensorrt_qdq import float_convs
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.export.device_graph import OPSET, DeviceModel, to_onnx
 from lightawnet_edge.export.lowering import lower
@@ -81,7 +82,7 @@ def int8_graph(routing: Routing, frame: Size) -> onnx.ModelProto:
     with TemporaryDirectory() as folder:
         source = Path(folder) / "device.onnx"
         onnx.save(fp32_graph(routing, frame), source)
-        return onnx.load(quantize_for_tensorrt(source, Path(folder), lambda: [image]))
+        return onnx.load(quantize(source, Path(folder), Target.TENSORRT, lambda: [image]))
 
 
 @cache

@@ -9,8 +9,9 @@ import pytest
 
 from lightawnet_edge import backends
 from lightawnet_edge.calibration import method as chooser
-from lightawnet_edge.calibration.method import quantize_best
+from lightawnet_edge.calibration.method import MasksOf, engine_masks, quantize_best
 from lightawnet_edge.calibration.quantize import quantize
+from lightawnet_edge.export.numerics import simulated_masks
 from lightawnet_edge.frames import UInt8
 from lightawnet_edge.method_record import MethodRecord
 from lightawnet_edge.specs import Method, Precision, Target
@@ -19,7 +20,13 @@ from tests.conftest import SIZE, blobs
 Bundles = dict[tuple[str, str], Path]
 
 
-@pytest.mark.parametrize("target", [Target.ONNX, Target.OPENVINO])
+def masks_of(target: Target) -> MasksOf:
+    if target is Target.TENSORRT:  # its engines run on a GPU: their graph is simulated
+        return simulated_masks
+    return partial(engine_masks, backends.get_for(target, Precision.INT8))
+
+
+@pytest.mark.parametrize("target", [Target.ONNX, Target.OPENVINO, Target.TENSORRT])
 def test_the_best_on_held_out_frames_is_taken(
     bundles: Bundles, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -31,8 +38,7 @@ def test_the_best_on_held_out_frames_is_taken(
         return frames
 
     graph = bundles["onnx", "int8"] / "device.onnx"
-    backend = backends.get_for(target, Precision.INT8)
-    file, record = quantize_best(graph, tmp_path, target, source, backend=backend)
+    file, record = quantize_best(graph, tmp_path, target, source, masks=masks_of(target))
     assert (record.scale_frames, record.held_out) == (6, 2)
     assert set(record.dice) == {str(method) for method in Method}
     assert record.dice[str(record.method)] == max(record.dice.values())
@@ -59,7 +65,7 @@ def test_few_frames_choose_nothing_and_a_given_method_is_taken(
         tmp_path,
         Target.ONNX,
         source,
-        backend=backends.get_for(Target.ONNX, Precision.INT8),
+        masks=masks_of(Target.ONNX),
     )
     _, few = made()
     assert few == MethodRecord(method=Method.PERCENTILE, scale_frames=4)

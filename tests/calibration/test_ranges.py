@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lightawnet_edge.calibration.ranges import LEVELS, Histogram, Range, clip, with_zero
+from lightawnet_edge.calibration.ranges import LEVELS, Histogram, Range, clip, reach, with_zero
 from lightawnet_edge.specs import Method
 
 OUTLIER = 100.0
@@ -65,6 +65,27 @@ def test_zero_is_one_of_the_steps(method: Method, ends: tuple[float, float]) -> 
     assert low <= 0 <= high
     if ends[0] >= 0:
         assert low == 0, "values without a sign lose no step to one"
+
+
+@pytest.mark.parametrize("method", Method)
+def test_a_symmetric_range_reaches_as_far_as_its_longer_side(
+    method: Method, bell: NDArray[np.float64]
+) -> None:
+    lone = counted(bell / 50, np.array([-3.0]))
+    assert 0 < reach(lone, method) <= 3.001
+    if method is Method.MIN_MAX:
+        assert reach(lone, method) == pytest.approx(3.0)
+    mirrored = counted(-bell / 50, np.array([3.0]))
+    assert reach(mirrored, method) == pytest.approx(reach(lone, method), rel=0.05)
+    assert reach(counted(np.zeros(10)), method) > 0
+
+
+def test_a_symmetric_mse_range_errs_less_than_its_neighbours() -> None:
+    values = np.random.default_rng(1).laplace(size=200_000)
+    width = reach(counted(values), Method.MSE)
+    least = squared_error(values, (-width, width))
+    for factor in (0.7, 1.4):
+        assert least < squared_error(values, (-width * factor, width * factor))
 
 
 def test_a_tensor_of_zeros_has_a_range() -> None:

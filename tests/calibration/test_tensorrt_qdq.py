@@ -10,17 +10,19 @@ import pytest
 from onnx import numpy_helper
 
 from lightawnet_edge.bundle import Contract
+from lightawnet_edge.calibration.magnitudes import magnitudes
+from lightawnet_edge.calibration.quantize import quantize
 from lightawnet_edge.calibration.tensorrt_qdq import (
+    STEPS,
     check_quantization,
     float_convs,
-    quantize_for_tensorrt,
 )
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.export.device_graph import to_onnx
 from lightawnet_edge.export.lowering import lower
 from lightawnet_edge.frames import UInt8
 from lightawnet_edge.model.network import LightAWNet
-from lightawnet_edge.specs import ColorOrder, Normalization
+from lightawnet_edge.specs import ColorOrder, Method, Normalization, Target
 from tests.backends.graphs import quantized_conv
 from tests.conftest import SIZE, blobs
 
@@ -46,7 +48,7 @@ def source(tmp_path_factory: pytest.TempPathFactory, network: LightAWNet) -> Pat
 
 @pytest.fixture(scope="module")
 def quantized(source: Path, tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
-    return onnx.load(quantize_for_tensorrt(source, tmp_path_factory.mktemp("int8"), frames))
+    return onnx.load(quantize(source, tmp_path_factory.mktemp("int8"), Target.TENSORRT, frames))
 
 
 def test_computed_kernels_stay_in_float_and_the_rest_is_quantized(
@@ -86,6 +88,33 @@ def test_scales_and_zero_points_are_what_tensorrt_takes(quantized: onnx.ModelPro
         assert scale.shape == (() if stored is None else stored.shape[:1])
 
 
+def activation_scales(model: onnx.ModelProto) -> dict[str, float]:
+    """Tensor to its scale, for every quantizer of activations."""
+    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    return {
+        node.input[0]: float(constants[node.input[1]])
+        for node in model.graph.node
+        if node.op_type == "QuantizeLinear" and node.input[0] not in constants
+    }
+
+
+def test_ranges_are_those_of_all_frames_by_the_method_that_was_asked_for(
+    source: Path, tmp_path: Path
+) -> None:
+    made = {
+        method: activation_scales(
+            onnx.load(quantize(source, tmp_path, Target.TENSORRT, frames, method=method))
+        )
+        for method in (Method.MIN_MAX, Method.PERCENTILE)
+    }
+    peaks = magnitudes(onnx.load(source), frames)
+    assert len(made[Method.MIN_MAX]) > 10
+    for name, scale in made[Method.MIN_MAX].items():
+        assert scale == pytest.approx(peaks[name] / STEPS, rel=1e-3), name
+        assert 0 < made[Method.PERCENTILE][name] <= scale * 1.001, name
+    assert made[Method.MIN_MAX] != made[Method.PERCENTILE]
+
+
 @pytest.mark.parametrize(
     ("graph", "message"),
     [
@@ -114,4 +143,4 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not ONNX")
     with pytest.raises(ArtifactError, match="cannot quantize"):
-        quantize_for_tensorrt(broken, tmp_path, frames)
+        quantize(broken, tmp_path, Target.TENSORRT, frames)

@@ -22,10 +22,11 @@ from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.spec import ExportSpec, TensorRtOptions
 from lightawnet_edge.kit import BuilderSettings
 from lightawnet_edge.likeness import PRINTS
+from lightawnet_edge.method_record import MethodRecord
 from lightawnet_edge.routing_record import RoutingDecision, RoutingRecord
 from lightawnet_edge.runtime.golden import GOLDEN, Golden, replay, shortfalls
 from lightawnet_edge.runtime.kit_text import next_steps
-from lightawnet_edge.specs import Precision, Routing, State, Target
+from lightawnet_edge.specs import Method, Precision, Routing, State, Target
 
 Kits = dict[str, Path]
 
@@ -135,8 +136,10 @@ def test_an_equal_export_keeps_the_kit_and_another_device_is_another_bundle(
 def test_int8_for_tensorrt_8_goes_by_flags_and_is_told_its_float_layers(
     checkpoint: Path, dataset: Path, tmp_path: Path
 ) -> None:
-    bundle = kit_of(checkpoint, dataset, tmp_path, Precision.INT8, jetpack="5.1")
+    bundle = kit_of(checkpoint, dataset, tmp_path, Precision.INT8, jetpack="5.1", method=Method.MSE)
     kit = bundle.manifest.kit
+    assert bundle.manifest.method == MethodRecord(method=Method.MSE, scale_frames=8)
+    assert "  ranges    mse over 8 frames\n" in describe(bundle)
     assert bundle.path.name == "tiny-tensorrt-int8-jetson-orin-jp5.1"
     assert bundle.manifest.routing is Routing.STATIC
     assert kit is not None

@@ -214,6 +214,25 @@ def test_a_graph_agrees_with_itself(graph: onnx.ModelProto) -> None:
     assert found.to_json()["frames"] == 3
 
 
+def test_every_frame_that_is_not_finite_is_counted() -> None:
+    exact = two_convs(1e3, 1e-6)
+    careless = to_fp16(exact, islands(exact, {}))
+    shades = [np.full((1, 1, 2, 2), value, np.uint8) for value in (200, 10, 255)]
+    with pytest.raises(CheckFailedError, match=r"8 probabilities .* not finite on frame 0, 2\."):
+        compare(exact, careless, lambda: shades)
+
+
+def test_a_change_of_dice_is_that_of_the_masks() -> None:
+    """One pixel of two is true; FP32 finds both, the candidate one on the second frame."""
+    exact, candidate = two_convs(1.0, 1.0), two_convs(0.5, 0.9)
+    bright_pair, dim = (np.array([[[[a, b], [0, 0]]]], np.uint8) for a, b in ((200, 200), (200, 2)))
+    truth = np.array([[[[True, False], [False, False]]]])
+    found = compare(exact, candidate, lambda: [bright_pair, dim], lambda: [truth, truth])
+    assert found.dice_fp32 == pytest.approx(2 / 3), "two found for one, on both frames"
+    assert found.dice_change == pytest.approx(1 / 6)
+    assert found.worst_dice_change == pytest.approx(0.0)
+
+
 def test_dice_is_compared_frame_by_frame(graph: onnx.ModelProto) -> None:
     masks = [mask.astype(bool) for _, mask in blobs(3, SIZE)]
     found = compare(graph, graph, frames, lambda: masks)
