@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -50,6 +51,16 @@ def blobs(count: int, size: Size, seed: int = 0) -> list[tuple[np.ndarray, np.nd
     return pairs
 
 
+def write_pairs(root: Path, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Path:
+    """Write frames and masks as a data folder, and return it."""
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    for index, (frame, mask) in enumerate(pairs):
+        cv2.imwrite(str(root / "images" / f"frame{index}.png"), frame[:, :, ::-1])
+        cv2.imwrite(str(root / "masks" / f"frame{index}.png"), mask.astype(np.uint8) * 255)
+    return root
+
+
 def random_network(in_channels: int = 3, seed: int = 0, experts: int = EXPERTS) -> LightAWNet:
     """A network in eval mode whose statistics are those of real activations, not 0 and 1."""
     torch.manual_seed(seed)
@@ -81,13 +92,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, network: LightAWNet) ->
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of eight pairs, `images/` and `masks/`."""
-    root = tmp_path_factory.mktemp("data")
-    (root / "images").mkdir()
-    (root / "masks").mkdir()
-    for index, (frame, mask) in enumerate(blobs(8, Size(80, 96))):
-        cv2.imwrite(str(root / "images" / f"frame{index}.png"), frame[:, :, ::-1])
-        cv2.imwrite(str(root / "masks" / f"frame{index}.png"), mask.astype(np.uint8) * 255)
-    return root
+    return write_pairs(tmp_path_factory.mktemp("data"), blobs(8, Size(80, 96)))
 
 
 @pytest.fixture(scope="session")

@@ -48,9 +48,8 @@ class CalibrationSet:
             files = tuple(root / frame.image for frame in record.frames)
         if not files:
             raise SpecError(
-                f"No image in '{root}', and scales are never calibrated on random data. Give a "
-                "folder of real frames with --calibration DIR, or leave it out to use the packaged "
-                "samples."
+                f"No image in '{root}', and random data is never used instead. Give a folder of "
+                "real frames, or leave it out to use the packaged ones."
             )
         digest = digest_of({"files": sorted(sha256_of(file) for file in files)})
         name = PACKAGED if folder is None else root.resolve().name

@@ -18,7 +18,13 @@ _INT8, _TENSORRT = "INT8", "TensorRT"
 
 
 def export(
-    target: Annotated[Target, typer.Option(help="What the engine is for.")] = Target.OPENVINO,
+    target: Annotated[
+        Target,
+        typer.Option(
+            help="What the engine is for: onnx, openvino, tensorrt or tensorrt-rtx.",
+            metavar="TARGET",
+        ),
+    ] = Target.OPENVINO,
     fp32: Annotated[bool, typer.Option("--fp32", help="Exact, in FP32 (the default).")] = False,
     bf16: Annotated[bool, typer.Option("--bf16", help="In BF16.")] = False,
     fp16: Annotated[bool, typer.Option("--fp16", help="In FP16.")] = False,
@@ -32,7 +38,8 @@ def export(
         Routing | None,
         typer.Option(
             help="Kernels computed per frame (exact), frozen to the calibration mean, or each as "
-            "--max-dice-drop allows. Default: static for INT8, dynamic otherwise."
+            "--max-dice-drop allows. Default: static for INT8, dynamic otherwise.",
+            metavar="dynamic|static|auto",
         ),
     ] = None,
     max_dice_drop: Annotated[
@@ -53,9 +60,10 @@ def export(
     threshold: Annotated[
         float, typer.Option(help="Probability from which a pixel is foreground.")
     ] = 0.5,
-    probability: Annotated[
-        bool, typer.Option(help="Give the engine the output 'probability' beside the mask.")
-    ] = True,
+    no_probability: Annotated[
+        bool,
+        typer.Option("--no-probability", help="Leave out the output 'probability': mask alone."),
+    ] = False,
     calibration: Annotated[
         Path | None,
         typer.Option(
@@ -72,8 +80,10 @@ def export(
     method: Annotated[
         Method | None,
         typer.Option(
-            help="How ranges of activations follow from the calibration frames. Default: the best "
-            "on every fourth frame, or percentile below 64 frames.",
+            help="How ranges of activations follow from the calibration frames: min-max, "
+            "percentile, entropy or mse. Default: the best on held-out frames, or percentile "
+            "below 64 frames.",
+            metavar="METHOD",
             rich_help_panel=_INT8,
         ),
     ] = None,
@@ -108,6 +118,14 @@ def export(
             rich_help_panel=_TENSORRT,
         ),
     ] = False,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of real frames, with masks or without, that the typed graph is compared "
+            "with FP32 on. Default: packaged ones, or those of --calibration.",
+            rich_help_panel=_TENSORRT,
+        ),
+    ] = None,
     must_build: Annotated[
         bool,
         typer.Option(
@@ -161,7 +179,7 @@ def export(
         network=Size.parse(network) if network else None,
         color=ColorOrder.BGR if bgr else None,
         threshold=threshold,
-        probability=probability,
+        probability=not no_probability,
         calibration=calibration,
         out=out,
         name=name or None,
@@ -173,6 +191,7 @@ def export(
             device=device or None,
             jetpack=jetpack or None,
             dla=dla,
+            check=check,
             must_build=must_build,
             builder=BuilderSettings(
                 workspace_mib=workspace,

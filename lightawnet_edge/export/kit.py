@@ -15,6 +15,7 @@ from lightawnet_edge.backends.tensorrt import ENGINE
 from lightawnet_edge.backends.trtexec import trtexec_line
 from lightawnet_edge.bundle import Contract
 from lightawnet_edge.calibration.frames import CalibrationSet
+from lightawnet_edge.errors import SpecError
 from lightawnet_edge.export.numerics import Numerics, run
 from lightawnet_edge.export.tensorrt import (
     Request,
@@ -24,6 +25,7 @@ from lightawnet_edge.export.tensorrt import (
 )
 from lightawnet_edge.frames import UInt8
 from lightawnet_edge.kit import Kit, Tolerance
+from lightawnet_edge.likeness import find_matches
 from lightawnet_edge.runtime.golden import GOLDEN, Golden
 from lightawnet_edge.samples import EVALUATION
 from lightawnet_edge.specs import Method, Precision
@@ -56,13 +58,30 @@ class KitOrder:
     """Name of the FP32 graph's file."""
 
 
-def check_set(calibration: CalibrationSet, packaged: bool) -> CalibrationSet:
-    """Frames to compare graphs on: beside the packaged ones, frames that set no scale; else yours.
+def check_set(
+    calibration: CalibrationSet, folder: Path | None, *, packaged: bool
+) -> CalibrationSet:
+    """Frames to compare graphs on.
 
     Args:
         calibration: The frames that set scales.
-        packaged: Whether these are the packaged ones.
+        folder: Yours; None: the packaged evaluation frames, or the calibration set where it is
+            yours.
+        packaged: Whether the calibration set is the packaged one.
+
+    Raises:
+        ArtifactError: There is no such folder.
+        SpecError: It holds no image, or pictures of the calibration set.
     """
+    if folder is not None:
+        found = CalibrationSet.open(folder)
+        if matches := find_matches(found.prints(), calibration.prints()):
+            raise SpecError(
+                f"--check '{folder}': {len(matches)} of {found.source.frames} frames are in the "
+                f"calibration set, too, e.g. {matches[0]}. Give frames that it does not hold, or "
+                "leave --check out."
+            )
+        return found
     if not packaged:
         return calibration
     apart = CalibrationSet.open(EVALUATION)

@@ -17,6 +17,7 @@ from lightawnet_edge.bundle import (
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.calibration.routing_frames import masks_digest
 from lightawnet_edge.errors import CheckFailedError
+from lightawnet_edge.export.kit import check_set
 from lightawnet_edge.export.routing import plan_routing
 from lightawnet_edge.export.spec import (
     ExportSpec,
@@ -70,6 +71,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
     freezes = routing is not Routing.DYNAMIC and meta.experts > 1
     calibration = CalibrationSet.open(spec.calibration)
     request = request_of(spec, routing)
+    check = check_set(calibration, spec.tensorrt.check, packaged=spec.calibration is None)
     # FP16 for TensorRT leaves in FP32 what overflows on calibration frames.
     typed = request is not None and spec.precision is Precision.FP16
     is_calibrated = freezes or typed or spec.precision is Precision.INT8
@@ -88,7 +90,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
             "checkpoint": source.sha256,
             "calibration": calibrated and calibrated.sha256,
             "tools": tools,
-            **({"kit": [repr(request), calibration.source.sha256]} if request else {}),
+            **({"kit": [repr(request), check.source.sha256]} if request else {}),
             **auto,
             **({"method": str(spec.method)} if spec.precision is Precision.INT8 else {}),
         }
@@ -110,7 +112,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
         spent = plan.chosen.dice_drop if plan.chosen else 0.0
         stages = Stages(spec, traced, calibration, network, backend, narrate, plan.frozen, spent)
         graph = stages.device_graph(folder)
-        made = stages.kit(folder, graph, request) if request else stages.made(folder, graph)
+        made = stages.kit(folder, graph, request, check) if request else stages.made(folder, graph)
         if is_calibrated:
             write_prints(folder / PRINTS, calibration.prints())
         files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}

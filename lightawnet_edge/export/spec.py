@@ -38,6 +38,9 @@ class TensorRtOptions:
     must_build: bool = False
     """Whether it is an error to leave the engine to the device."""
     builder: BuilderSettings = USUAL_SETTINGS
+    check: Path | None = None
+    """Frames to compare the typed graph with FP32 on; None: the packaged evaluation frames, or with
+    `calibration` that set itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +132,7 @@ class ExportSpec:
                 "GPUs that they are built for. Leave it out."
             )
         of_builder = {
+            "--check": options.check is not None,
             "--must-build": options.must_build,
             "--workspace": builder.workspace_mib != USUAL_SETTINGS.workspace_mib,
             "--opt-level": builder.optimization_level is not None,

@@ -26,7 +26,7 @@ from lightawnet_edge.calibration.restore import restore
 from lightawnet_edge.calibration.sensitivity import Study
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.export.device_graph import OUTPUTS, DeviceModel, conv_macs, to_onnx
-from lightawnet_edge.export.kit import KitOrder, check_set, make_kit
+from lightawnet_edge.export.kit import KitOrder, make_kit
 from lightawnet_edge.export.lowering import lower
 from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.export.tensorrt import Request
@@ -103,7 +103,9 @@ class Stages:
             method=method,
         )
 
-    def kit(self, folder: Path, graph: onnx.ModelProto, request: Request) -> Made:
+    def kit(
+        self, folder: Path, graph: onnx.ModelProto, request: Request, check: CalibrationSet
+    ) -> Made:
         """Write what a device needs to build the engine, and to check it."""
         order = KitOrder(
             request=request,
@@ -111,7 +113,7 @@ class Stages:
             method=self.spec.method,
             contract=replace(self.contract, probability=self.spec.probability),
             calibration=self.calibration,
-            check=check_set(self.calibration, packaged=self.spec.calibration is None),
+            check=check,
             device_graph=DEVICE_GRAPH,
         )
         kit, typed = make_kit(folder, graph, order, self.narrate)

@@ -22,7 +22,7 @@ def describe_kit(bundle: Bundle) -> str:
         f"{manifest.routing} routing",
         "for": f"{_platform(kit)}, {_capabilities(kit)}",
         **_precisions(manifest),
-        "differs": _simulated(kit),
+        "differs": _simulated(manifest),
         **_replayed(kit),
         "state": _STATES[manifest.state],
         "holds": f"{', '.join(sorted(manifest.files))}, {size / 1e6:.1f} MB; golden frames are "
@@ -101,12 +101,15 @@ def _shares(shares: Mapping[str, float]) -> str:
     )
 
 
-def _simulated(kit: Kit) -> str:
-    found = kit.numerics
+def _simulated(manifest: Manifest) -> str:
+    kit = _kit(manifest)
+    found, calibration = kit.numerics, manifest.calibration
+    calibrated = calibration is not None and calibration.sha256 == found["on"]["sha256"]
+    seen = ", which calibrated it" if calibrated else ""
     return (
         f"from its FP32 graph by {found['mean_abs_probability']:.2g} of probability on average, "
         f"{found['max_abs_probability']:.2g} at most, and in {found['mask_disagreement']:.3%} of "
-        f"the mask pixels{_dice(kit)} ({found['frames']} {_source(kit)}, on a CPU)"
+        f"the mask pixels{_dice(kit)} ({found['frames']} {_source(kit)}{seen}, on a CPU)"
     )
 
 

@@ -42,7 +42,7 @@ def test_without_a_folder_the_packaged_frames_are_taken() -> None:
 
 def test_an_empty_folder_is_refused_and_nothing_is_invented(tmp_path: Path) -> None:
     with pytest.raises(
-        SpecError, match=r"No image in .*never calibrated on random data\. Give a folder"
+        SpecError, match=r"No image in .*random data is never used instead\. Give a folder"
     ):
         CalibrationSet.open(tmp_path)
 

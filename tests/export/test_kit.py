@@ -27,6 +27,7 @@ from lightawnet_edge.routing_record import RoutingDecision, RoutingRecord
 from lightawnet_edge.runtime.golden import GOLDEN, Golden, replay, shortfalls
 from lightawnet_edge.runtime.kit_text import next_steps
 from lightawnet_edge.specs import Method, Precision, Routing, State, Target
+from tests.conftest import SIZE, blobs, write_pairs
 
 Kits = dict[str, Path]
 
@@ -34,7 +35,7 @@ Kits = dict[str, Path]
 def kit_of(
     checkpoint: Path, dataset: Path | None, out: Path, precision: Precision, **changes: Any
 ) -> Bundle:
-    names = ("device", "jetpack", "dla", "builder")
+    names = ("device", "jetpack", "dla", "builder", "check")
     options = {key: changes.pop(key) for key in names if key in changes}
     spec = ExportSpec(
         target=Target.TENSORRT,
@@ -86,6 +87,44 @@ def test_a_kit_says_what_was_frozen_and_at_what_cost(kits: Kits) -> None:
     text = describe(Bundle(bundle.path, replace(bundle.manifest, chosen=record)))
     assert "  freezes   e1; dynamic: u4; costs 0.0010 Dice of at most 0.005 (4 frames)\n" in text
     assert "freezes" not in describe(bundle)
+
+
+def test_a_kit_says_how_far_it_is_from_fp32_and_what_that_costs_where_masks_tell(
+    kits: Kits, dataset: Path
+) -> None:
+    bundle = Bundle.open(kits["tensorrt"])
+    made = bundle.manifest.kit
+    assert made is not None
+
+    def differs(**changes: object) -> str:
+        measured = {
+            "frames": 8,
+            "mean_abs_probability": 0.0064,
+            "max_abs_probability": 0.33,
+            "mask_disagreement": 0.00517,
+            "on": {"name": "mine", "sha256": "0" * 64},
+            **changes,
+        }
+        kit = replace(made, numerics=measured)
+        text = describe(Bundle(bundle.path, replace(bundle.manifest, kit=kit)))
+        return next(line for line in text.splitlines() if line.startswith("  differs"))
+
+    simulated = (
+        "  differs   from its FP32 graph by 0.0064 of probability on average, 0.33 at most, and "
+        "in 0.517% of the mask pixels"
+    )
+    source = " (8 frames of 'mine', on a CPU)"
+    without = differs(dice_fp32=None, dice_change=None, worst_dice_change=None)
+    assert without == simulated + source
+    assert differs(dice_fp32=0.678, dice_change=0.041, worst_dice_change=-0.28344) == (
+        f"{simulated}; Dice 0.6780 changes by +0.0410, on the worst frame by -0.2834{source}"
+    )
+    assert differs() == without, "a kit of an earlier version"
+    assert bundle.manifest.calibration is not None
+    own = differs(on=bundle.manifest.calibration.to_json())
+    assert own == f"{simulated} (8 frames of '{dataset.name}', which calibrated it, on a CPU)"
+    packaged = differs(on={"name": "packaged evaluation frames", "sha256": "0" * 64})
+    assert packaged == f"{simulated} (8 packaged evaluation frames, on a CPU)"
 
 
 def test_the_typed_graph_passes_its_own_golden_frames(kits: Kits) -> None:
@@ -272,11 +311,30 @@ def test_an_engine_that_must_be_built_here_is_refused_where_it_cannot(
 
 def test_packaged_frames_that_set_scales_are_not_those_that_check(dataset: Path) -> None:
     packaged = CalibrationSet.open(None)
-    apart = check_set(packaged, packaged=True)
+    apart = check_set(packaged, None, packaged=True)
     assert apart.source.name == "packaged evaluation frames"
     assert not set(apart.files) & set(packaged.files)
     mine = CalibrationSet.open(dataset)
-    assert check_set(mine, packaged=False) is mine
+    assert check_set(mine, None, packaged=False) is mine
+
+
+def test_frames_of_ones_own_check_a_kit_and_are_none_of_those_that_calibrate_it(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    others = write_pairs(tmp_path / "others", blobs(3, SIZE, seed=7))
+    bundle = kit_of(checkpoint, dataset, tmp_path / "out", Precision.FP16, check=others)
+    kit = bundle.manifest.kit
+    assert kit is not None
+    assert (kit.numerics["frames"], kit.numerics["on"]["name"]) == (3, "others")
+    assert kit.numerics["dice_change"] is not None
+    assert len(Golden.read(bundle.path / kit.golden).frames) == 3
+    assert "which calibrated it" not in describe(bundle)
+    with pytest.raises(SpecError, match=r"8 of 8 frames are in the calibration set, too, e\.g\. "):
+        kit_of(checkpoint, dataset, tmp_path / "out", Precision.FP16, check=dataset)
+    with pytest.raises(SpecError, match="--check is for --target tensorrt, not onnx"):
+        ExportSpec(
+            target=Target.ONNX, precision=Precision.FP32, tensorrt=TensorRtOptions(check=others)
+        )
 
 
 def test_the_tolerance_grows_with_what_the_simulation_saw() -> None:

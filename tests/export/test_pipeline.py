@@ -302,7 +302,7 @@ def test_int8_without_frames_is_refused_and_random_data_never_used(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SpecError, match="never calibrated on random data"):
+    with pytest.raises(SpecError, match="random data is never used instead"):
         export(spec(checkpoint, tmp_path, precision=Precision.INT8, calibration=tmp_path / "empty"))
 
 
