@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.frames import UInt8
+from lightawnet_edge.intervals import mean_interval
 from lightawnet_edge.metrics import score_mask
 from lightawnet_edge.specs import Precision
 
@@ -45,11 +46,14 @@ class Numerics:
     non_finite: int = 0
     """Probabilities that are NaN or infinite, over all frames; a kit is not made with any."""
     dice_fp32: float | None = None
-    """Mean Dice of the FP32 graph; None where the frames have no masks, as the next two."""
-    dice_change: float | None = None
-    """Mean over frames of the Dice less that of FP32 on the same frame; negative is a drop."""
-    worst_dice_change: float | None = None
-    """The same on the frame that loses most."""
+    """Mean Dice of the FP32 graph; None where the frames have no masks, as all that follows."""
+    dice_drop: float | None = None
+    """Mean over frames of the Dice that FP32 has more on the same frame; negative is a gain."""
+    dice_drop_low: float | None = None
+    """Lower end of its 95 % interval."""
+    dice_drop_high: float | None = None
+    worst_dice_drop: float | None = None
+    """The drop of the frame that loses most."""
 
     def to_json(self) -> dict[str, float | None]:
         """Plain values, for a manifest."""
@@ -123,7 +127,8 @@ def _difference(expected: Any, given: Any, truth: NDArray[np.bool_] | None) -> _
 
 def _summary(found: list[_Difference]) -> Numerics:
     scores = [one.dice for one in found if one.dice is not None]
-    changes = [typed - exact for exact, typed in scores]
+    drops = [exact - typed for exact, typed in scores]
+    drop = mean_interval(drops) if drops else None
     return Numerics(
         frames=len(found),
         max_abs_probability=max(one.worst for one in found),
@@ -131,8 +136,10 @@ def _summary(found: list[_Difference]) -> Numerics:
         mask_disagreement=float(np.mean([one.disagreement for one in found])),
         max_mask_disagreement=max(one.disagreement for one in found),
         dice_fp32=float(np.mean([exact for exact, _ in scores])) if scores else None,
-        dice_change=float(np.mean(changes)) if scores else None,
-        worst_dice_change=min(changes, default=None),
+        dice_drop=None if drop is None else drop.mean,
+        dice_drop_low=None if drop is None else drop.low,
+        dice_drop_high=None if drop is None else drop.high,
+        worst_dice_drop=max(drops, default=None),
     )
 
 

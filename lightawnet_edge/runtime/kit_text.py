@@ -116,11 +116,12 @@ def _simulated(manifest: Manifest) -> str:
 def _dice(kit: Kit) -> str:
     """What the change costs against true masks; nothing where the frames had none."""
     found = kit.numerics
-    if found.get("dice_change") is None:
+    if found.get("dice_drop") is None:
         return ""
     return (
-        f"; Dice {found['dice_fp32']:.4f} changes by {found['dice_change']:+.4f}, on the worst "
-        f"frame by {found['worst_dice_change']:+.4f}"
+        f"; of Dice {found['dice_fp32']:.4f} it loses {found['dice_drop']:+.4f} (95 %: "
+        f"{found['dice_drop_low']:+.4f} to {found['dice_drop_high']:+.4f}), "
+        f"{found['worst_dice_drop']:+.4f} on the worst frame"
     )
 
 

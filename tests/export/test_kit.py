@@ -65,7 +65,7 @@ def test_a_kit_says_what_it_is_for_and_that_it_is_not_built(kits: Kits, dataset:
     assert kit.numerics["on"]["name"] == dataset.name
     assert 0 < kit.numerics["mean_abs_probability"] < 1e-3
     assert kit.numerics["non_finite"] == 0
-    assert kit.numerics["worst_dice_change"] <= kit.numerics["dice_change"] < 0.01
+    assert -0.01 < kit.numerics["dice_drop"] <= kit.numerics["worst_dice_drop"]
     assert (kit.bound, kit.replay) == (None, None)
     assert manifest.calibration is not None, "frames decide what FP16 leaves in FP32"
 
@@ -114,10 +114,12 @@ def test_a_kit_says_how_far_it_is_from_fp32_and_what_that_costs_where_masks_tell
         "in 0.517% of the mask pixels"
     )
     source = " (8 frames of 'mine', on a CPU)"
-    without = differs(dice_fp32=None, dice_change=None, worst_dice_change=None)
+    without = differs(dice_fp32=None, dice_drop=None, worst_dice_drop=None)
     assert without == simulated + source
-    assert differs(dice_fp32=0.678, dice_change=0.041, worst_dice_change=-0.28344) == (
-        f"{simulated}; Dice 0.6780 changes by +0.0410, on the worst frame by -0.2834{source}"
+    drop = {"dice_drop": -0.041, "dice_drop_low": -0.1, "dice_drop_high": 0.02}
+    assert differs(dice_fp32=0.678, **drop, worst_dice_drop=0.28344) == (
+        f"{simulated}; of Dice 0.6780 it loses -0.0410 (95 %: -0.1000 to +0.0200), +0.2834 on the "
+        f"worst frame{source}"
     )
     assert differs() == without, "a kit of an earlier version"
     assert bundle.manifest.calibration is not None
@@ -326,7 +328,7 @@ def test_frames_of_ones_own_check_a_kit_and_are_none_of_those_that_calibrate_it(
     kit = bundle.manifest.kit
     assert kit is not None
     assert (kit.numerics["frames"], kit.numerics["on"]["name"]) == (3, "others")
-    assert kit.numerics["dice_change"] is not None
+    assert kit.numerics["dice_drop"] is not None
     assert len(Golden.read(bundle.path / kit.golden).frames) == 3
     assert "which calibrated it" not in describe(bundle)
     with pytest.raises(SpecError, match=r"8 of 8 frames are in the calibration set, too, e\.g\. "):

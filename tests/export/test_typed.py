@@ -222,15 +222,16 @@ def test_every_frame_that_is_not_finite_is_counted() -> None:
         compare(exact, careless, lambda: shades)
 
 
-def test_a_change_of_dice_is_that_of_the_masks() -> None:
+def test_a_drop_of_dice_is_that_of_the_masks() -> None:
     """One pixel of two is true; FP32 finds both, the candidate one on the second frame."""
     exact, candidate = two_convs(1.0, 1.0), two_convs(0.5, 0.9)
     bright_pair, dim = (np.array([[[[a, b], [0, 0]]]], np.uint8) for a, b in ((200, 200), (200, 2)))
     truth = np.array([[[[True, False], [False, False]]]])
     found = compare(exact, candidate, lambda: [bright_pair, dim], lambda: [truth, truth])
     assert found.dice_fp32 == pytest.approx(2 / 3), "two found for one, on both frames"
-    assert found.dice_change == pytest.approx(1 / 6)
-    assert found.worst_dice_change == pytest.approx(0.0)
+    assert found.dice_drop == pytest.approx(-1 / 6)
+    assert found.dice_drop_low == pytest.approx(-1 / 3)
+    assert found.dice_drop_high == found.worst_dice_drop == pytest.approx(0.0)
 
 
 def test_dice_is_compared_frame_by_frame(graph: onnx.ModelProto) -> None:
@@ -238,4 +239,4 @@ def test_dice_is_compared_frame_by_frame(graph: onnx.ModelProto) -> None:
     found = compare(graph, graph, frames, lambda: masks)
     assert found.dice_fp32 is not None
     assert 0 <= found.dice_fp32 <= 1
-    assert (found.dice_change, found.worst_dice_change, found.non_finite) == (0.0, 0.0, 0)
+    assert (found.dice_drop, found.worst_dice_drop, found.non_finite) == (0.0, 0.0, 0)
