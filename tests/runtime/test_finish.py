@@ -266,21 +266,23 @@ def test_a_manifest_of_a_kit_survives_json(kits: Kits) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16, Precision.INT8], ids=str)
 @pytest.mark.parametrize("target", [Target.TENSORRT, Target.TENSORRT_RTX], ids=str)
-def test_a_device_builds_replays_and_segments(
-    target: Target, checkpoint: Path, dataset: Path, tmp_path: Path
+def test_a_device_builds_replays_segments_and_is_measured(
+    target: Target, precision: Precision, checkpoint: Path, dataset: Path, tmp_path: Path
 ) -> None:
-    """On a device: `export` builds at once, the replay passes, and the bundle loads."""
+    """On a device: `export` builds at once, the replay passes, the bundle loads, `bench` runs."""
+    from lightawnet_edge.benchmarks.runner import BenchSpec, bench
     from lightawnet_edge.export.pipeline import export
     from lightawnet_edge.export.spec import ExportSpec
 
     try:
-        backends.get_for(target, Precision.FP16)
+        backends.get_for(target, precision)
     except BackendUnavailableError as error:
         pytest.skip(str(error))
     spec = ExportSpec(
         target=target,
-        precision=Precision.FP16,
+        precision=precision,
         weights=str(checkpoint),
         calibration=dataset,
         out=tmp_path,
@@ -291,5 +293,17 @@ def test_a_device_builds_replays_and_segments(
     with Segmenter.load(made.path) as segmenter:
         masks = [segmenter(frame) for frame in golden.frames]
         again = segmenter(golden.frames[0])
+        spent = segmenter.device_time()
     np.testing.assert_array_equal(again, masks[0])
-    assert np.mean(np.stack(masks) != golden.masks) < 0.01
+    assert made.manifest.kit is not None
+    assert np.mean(np.stack(masks) != golden.masks) <= made.manifest.kit.tolerance.mask_disagreement
+    assert spent is not None
+    assert min(spent.compute_s, spent.copy_s) > 0
+
+    how = BenchSpec(data=dataset, calls=20, rounds=2, checkpoint=checkpoint, allow_overlap=True)
+    result = bench([made.path], how)
+    (record,) = (one for one in result.records if one.bundle == made.manifest.name)
+    assert result.gpu is not None
+    assert record.device is not None
+    assert record.device.compute.p50_s + record.device.copies.p50_s < record.latency.p50_s
+    assert len(record.timing.gpu) == 2
