@@ -16,7 +16,8 @@ from lightawnet_edge.backends.trtexec import trtexec_line
 from lightawnet_edge.bundle import Contract
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.export.numerics import Numerics, run
+from lightawnet_edge.export.numerics import Numerics
+from lightawnet_edge.export.simulation import simulated
 from lightawnet_edge.export.tensorrt import (
     Request,
     TypedGraph,
@@ -130,7 +131,8 @@ def make_kit(
 
 def golden_of(graph: onnx.ModelProto, frames: list[UInt8], probability: bool) -> Golden:
     """What an FP32 device graph makes of frames."""
-    found = list(run(graph, frames))
+    run = simulated(graph)
+    found = [run(frame) for frame in frames]
     return Golden(
         frames=np.stack(frames),
         masks=np.stack([mask for mask, _ in found]),
@@ -176,7 +178,11 @@ def _kit(typed: TypedGraph, order: KitOrder, graph: str) -> Kit:
         float_layers=typed.float_layers,
         dla=request.dla,
         builder=request.builder,
-        numerics={**typed.numerics.to_json(), "on": order.check.source.to_json()},
+        numerics={
+            **typed.numerics.to_json(),
+            "openvino": typed.second and typed.second.to_json(),
+            "on": order.check.source.to_json(),
+        },
         tolerance=tolerance_for(typed.numerics),
         trtexec=line,
     )

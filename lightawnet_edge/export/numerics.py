@@ -1,31 +1,21 @@
-"""How far a typed graph is from its FP32 original, on real frames and without a GPU.
-
-ONNX Runtime's CPU provider has no FP16 convolution: it computes in FP32, and drops the rounding
-between two such nodes, so that neither the error nor an overflow shows. So an FP16 graph is first
-rewritten into an FP32 one in which every FP16 tensor is rounded, and that one is run.
-"""
+"""How far graphs and engines are from the FP32 graph that they come from, on real frames."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import repeat
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge.errors import CheckFailedError, SpecError
+from lightawnet_edge.export.simulation import Runs
 from lightawnet_edge.frames import UInt8
 from lightawnet_edge.intervals import mean_interval
 from lightawnet_edge.metrics import score_mask
-from lightawnet_edge.specs import Precision
 
-if TYPE_CHECKING:
-    import onnx
-
-_MASK, _PROBABILITY = "mask", "probability"
 Truths = Callable[[], Iterable[NDArray[np.bool_]]]
 """Starts over with each call: the true mask of every frame, in the order of the frames."""
 
@@ -61,44 +51,45 @@ class Numerics:
 
 
 def compare(
-    reference: onnx.ModelProto,
-    candidate: onnx.ModelProto,
+    reference: Runs,
+    candidates: Mapping[str, Runs],
     frames: Callable[[], Iterable[UInt8]],
     truths: Truths | None = None,
-) -> Numerics:
-    """Run both graphs on each frame; FP16 tensors of the candidate are rounded, Q/DQ pairs kept.
+) -> dict[str, Numerics]:
+    """Run each frame through all, and compare what comes out.
 
     Args:
-        reference: FP32 device graph with both outputs, mask and probability.
-        candidate: The same graph, typed or quantized.
+        reference: The FP32 graph.
+        candidates: What is compared with it, by the name of what runs it.
         frames: Starts over with each call; uint8, shaped like the graphs' input.
         truths: True masks, as many and as large as the frames; None where there are none.
 
     Raises:
-        CheckFailedError: The candidate gives probabilities that are not finite; counted over all
+        CheckFailedError: A candidate gives probabilities that are not finite; counted over all
             frames.
         SpecError: There are no frames.
     """
-    exact, typed = _session(reference), _session(rounded(candidate))
-    found: list[_Difference] = []
-    broken: dict[int, int] = {}
+    found: dict[str, list[_Difference]] = {name: [] for name in candidates}
+    broken: dict[str, dict[int, int]] = {name: {} for name in candidates}
     pairs = zip(frames(), truths() if truths else repeat(None), strict=truths is not None)
     for index, (frame, truth) in enumerate(pairs):
-        expected = exact.run([_MASK, _PROBABILITY], _feed(exact, frame))
-        given = typed.run([_MASK, _PROBABILITY], _feed(typed, frame))
-        if count := int((~np.isfinite(given[1])).sum()):
-            broken[index] = count
-        else:
-            found.append(_difference(expected, given, truth))
-    if broken:
-        raise CheckFailedError(
-            f"The typed graph gives {sum(broken.values())} probabilities that are not finite on "
-            f"frame {', '.join(map(str, broken))}. Calibrate on frames that include such a one, or "
-            "export with --fp32."
-        )
-    if not found:
+        expected = reference(frame)
+        for name, run in candidates.items():
+            given = run(frame)
+            if count := int((~np.isfinite(given[1])).sum()):
+                broken[name][index] = count
+            else:
+                found[name].append(_difference(expected, given, truth))
+    for name, counts in broken.items():
+        if counts:
+            raise CheckFailedError(
+                f"Run by {name}, the typed graph gives {sum(counts.values())} probabilities that "
+                f"are not finite on frame {', '.join(map(str, counts))}. Calibrate on frames that "
+                "include such a one, or export with --fp32."
+            )
+    if not all(found.values()):
         raise SpecError("The numeric check needs frames, and there are none.")
-    return _summary(found)
+    return {name: _summary(differences) for name, differences in found.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,73 +132,3 @@ def _summary(found: list[_Difference]) -> Numerics:
         dice_drop_high=None if drop is None else drop.high,
         worst_dice_drop=max(drops, default=None),
     )
-
-
-def run(model: onnx.ModelProto, frames: Iterable[UInt8]) -> Iterator[tuple[UInt8, Any]]:
-    """Yield mask and probability of each frame, as a graph says, without any optimization."""
-    session = _session(model)
-    for frame in frames:
-        mask, probability = session.run([_MASK, _PROBABILITY], _feed(session, frame))
-        yield mask, probability
-
-
-def simulated_masks(
-    source: Path, _: Precision, frames: Callable[[], Iterable[UInt8]]
-) -> list[NDArray[np.bool_]]:
-    """Masks of a device graph's file, its Q/DQ pairs run as they stand, on this CPU."""
-    import onnx
-
-    return [mask > 0 for mask, _ in run(onnx.load(source), frames())]
-
-
-def _session(model: onnx.ModelProto) -> Any:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.log_severity_level = 3  # errors alone
-    # Optimized, Q/DQ pairs become integer convolutions with another rounding than TensorRT's.
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-
-
-def _feed(session: Any, frame: UInt8) -> dict[str, UInt8]:
-    return {session.get_inputs()[0].name: frame}
-
-
-def rounded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """An FP32 graph that computes what an FP16 graph does: every FP16 tensor passes two casts.
-
-    Sums inside a node are FP32, as in tensor cores. A graph without FP16 comes back as it is.
-    """
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    half, single = TensorProto.FLOAT16, TensorProto.FLOAT
-    typed = onnx.shape_inference.infer_shapes(model)
-    halves = {
-        value.name for value in typed.graph.value_info if value.type.tensor_type.elem_type == half
-    }
-    nodes: list[onnx.NodeProto] = []
-    for source in model.graph.node:
-        node = onnx.NodeProto()
-        node.CopyFrom(source)
-        if node.op_type == "Cast" and node.input[0] in halves:
-            node.CopyFrom(helper.make_node("Identity", node.input, node.output, name=node.name))
-        nodes.append(node)
-        for index, name in enumerate(node.output):
-            if name not in halves:
-                continue
-            node.output[index] = f"{name}/exact"
-            nodes.append(helper.make_node("Cast", [f"{name}/exact"], [f"{name}/half"], to=half))
-            nodes.append(helper.make_node("Cast", [f"{name}/half"], [name], to=single))
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
-    del result.graph.node[:], result.graph.value_info[:]
-    result.graph.node.extend(nodes)
-    for tensor in result.graph.initializer:
-        if tensor.data_type == half:
-            values = numpy_helper.to_array(tensor).astype(np.float32)
-            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    return result

@@ -15,9 +15,10 @@ from lightawnet_edge.bundle import Manifest
 from lightawnet_edge.calibration.magnitudes import magnitudes
 from lightawnet_edge.calibration.method import quantize_best
 from lightawnet_edge.calibration.quantize import Frames
-from lightawnet_edge.errors import BackendUnavailableError, SpecError
+from lightawnet_edge.errors import BackendUnavailableError, EdgeError, SpecError
 from lightawnet_edge.export.device_graph import OPSET
-from lightawnet_edge.export.numerics import Numerics, Truths, compare, simulated_masks
+from lightawnet_edge.export.numerics import Numerics, Truths, compare
+from lightawnet_edge.export.simulation import Runs, in_openvino, simulated, simulated_masks
 from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.export.typed import islands, to_fp16
 from lightawnet_edge.kit import BuilderSettings
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 DEFAULT_DEVICE = "jetson-orin"
 """What a kit is for where no device is named and none is here."""
+_SIMULATED, _SECOND = "ONNX Runtime", "OpenVINO"
 _NEVER_HELD = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
 """Nodes that state a type of their own: a weakly typed builder is not told to hold them in FP32."""
 
@@ -113,6 +115,8 @@ class TypedGraph:
     """Nodes that a weakly typed builder must hold in FP32; empty where the graph says it."""
     numerics: Numerics
     """How far it is from the FP32 graph, simulated."""
+    second: Numerics | None = None
+    """The same by OpenVINO, whose kernels are others; None where it cannot run the graph."""
     method: MethodRecord | None = None
     """How INT8 ranges were found."""
 
@@ -152,12 +156,14 @@ def typed_graph(
         keep = islands(base, magnitudes(graph, frames))
         typed = to_fp16(base, keep)
     narrate("comparing the typed graph with FP32, simulated on this CPU")
-    numerics = compare(graph, typed, check, truths)
+    runs = {_SIMULATED: simulated(typed), **_second_opinion(typed, narrate)}
+    found = compare(simulated(graph), runs, check, truths)
     return TypedGraph(
         model=_at_opset(typed if platform.typed else base, platform.opset),
         requested=requested_of(typed),
         float_layers=() if platform.typed else _held(base, keep),
-        numerics=numerics,
+        numerics=found[_SIMULATED],
+        second=found.get(_SECOND),
         method=record,
     )
 
@@ -189,6 +195,14 @@ def without_probability(model: onnx.ModelProto) -> onnx.ModelProto:
     import onnx
 
     return onnx.utils.Extractor(model).extract_model(["frame"], ["mask"])
+
+
+def _second_opinion(typed: onnx.ModelProto, narrate: Callable[[str], None]) -> dict[str, Runs]:
+    try:
+        return {_SECOND: in_openvino(typed)}
+    except EdgeError as error:
+        narrate(f"no second opinion: {error}")
+        return {}
 
 
 def _quantized(

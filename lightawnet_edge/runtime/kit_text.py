@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from lightawnet_edge.backends.devices import RTX, Platform
 from lightawnet_edge.bundle import Bundle, Manifest
@@ -22,7 +23,7 @@ def describe_kit(bundle: Bundle) -> str:
         f"{manifest.routing} routing",
         "for": f"{_platform(kit)}, {_capabilities(kit)}",
         **_precisions(manifest),
-        "differs": _simulated(manifest),
+        **_simulated(manifest),
         **_replayed(kit),
         "state": _STATES[manifest.state],
         "holds": f"{', '.join(sorted(manifest.files))}, {size / 1e6:.1f} MB; golden frames are "
@@ -101,27 +102,39 @@ def _shares(shares: Mapping[str, float]) -> str:
     )
 
 
-def _simulated(manifest: Manifest) -> str:
+def _simulated(manifest: Manifest) -> dict[str, str]:
+    """How far the graph is from FP32 by simulation, and by OpenVINO's kernels where they ran."""
     kit = _kit(manifest)
     found, calibration = kit.numerics, manifest.calibration
     calibrated = calibration is not None and calibration.sha256 == found["on"]["sha256"]
     seen = ", which calibrated it" if calibrated else ""
+    rows = {
+        "differs": f"from its FP32 graph by {_difference(found)} ({found['frames']} {_source(kit)}"
+        f"{seen}, simulated on a CPU)"
+    }
+    if drop := _drop(found):
+        rows["loses"] = f"{drop}; FP32 has {found['dice_fp32']:.4f}"
+    if second := found.get("openvino"):
+        drop = _drop(second)
+        rows["openvino"] = f"differs by {_difference(second)}{drop and f'; loses {drop}'}"
+    return rows
+
+
+def _difference(found: Mapping[str, Any]) -> str:
     return (
-        f"from its FP32 graph by {found['mean_abs_probability']:.2g} of probability on average, "
+        f"{found['mean_abs_probability']:.2g} of probability on average, "
         f"{found['max_abs_probability']:.2g} at most, and in {found['mask_disagreement']:.3%} of "
-        f"the mask pixels{_dice(kit)} ({found['frames']} {_source(kit)}{seen}, on a CPU)"
+        "the mask pixels"
     )
 
 
-def _dice(kit: Kit) -> str:
-    """What the change costs against true masks; nothing where the frames had none."""
-    found = kit.numerics
+def _drop(found: Mapping[str, Any]) -> str:
+    """What it costs against true masks; nothing where the frames had none."""
     if found.get("dice_drop") is None:
         return ""
     return (
-        f"; of Dice {found['dice_fp32']:.4f} it loses {found['dice_drop']:+.4f} (95 %: "
-        f"{found['dice_drop_low']:+.4f} to {found['dice_drop_high']:+.4f}), "
-        f"{found['worst_dice_drop']:+.4f} on the worst frame"
+        f"{found['dice_drop']:+.4f} Dice (95 %: {found['dice_drop_low']:+.4f} to "
+        f"{found['dice_drop_high']:+.4f}), {found['worst_dice_drop']:+.4f} on the worst frame"
     )
 
 

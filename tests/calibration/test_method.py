@@ -11,7 +11,7 @@ from lightawnet_edge import backends
 from lightawnet_edge.calibration import method as chooser
 from lightawnet_edge.calibration.method import MasksOf, engine_masks, quantize_best
 from lightawnet_edge.calibration.quantize import quantize
-from lightawnet_edge.export.numerics import simulated_masks
+from lightawnet_edge.export.simulation import simulated_masks
 from lightawnet_edge.frames import UInt8
 from lightawnet_edge.method_record import MethodRecord
 from lightawnet_edge.specs import Method, Precision, Target

@@ -15,6 +15,7 @@ from lightawnet_edge.backends.onnxruntime import OnnxRuntimeBackend
 from lightawnet_edge.bundle import Bundle
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.errors import BackendUnavailableError, SpecError
+from lightawnet_edge.export import tensorrt
 from lightawnet_edge.export.describe import describe
 from lightawnet_edge.export.kit import check_set, tolerance_for
 from lightawnet_edge.export.numerics import Numerics
@@ -93,10 +94,11 @@ def test_a_kit_says_how_far_it_is_from_fp32_and_what_that_costs_where_masks_tell
     kits: Kits, dataset: Path
 ) -> None:
     bundle = Bundle.open(kits["tensorrt"])
-    made = bundle.manifest.kit
-    assert made is not None
+    kit, calibration = bundle.manifest.kit, bundle.manifest.calibration
+    assert kit is not None
+    assert calibration is not None
 
-    def differs(**changes: object) -> str:
+    def rows(**changes: object) -> list[str]:
         measured = {
             "frames": 8,
             "mean_abs_probability": 0.0064,
@@ -105,28 +107,63 @@ def test_a_kit_says_how_far_it_is_from_fp32_and_what_that_costs_where_masks_tell
             "on": {"name": "mine", "sha256": "0" * 64},
             **changes,
         }
-        kit = replace(made, numerics=measured)
-        text = describe(Bundle(bundle.path, replace(bundle.manifest, kit=kit)))
-        return next(line for line in text.splitlines() if line.startswith("  differs"))
+        changed = replace(bundle.manifest, kit=replace(kit, numerics=measured))
+        text = describe(Bundle(bundle.path, changed)).splitlines()
+        return [row for row in text if row.split()[0] in ("differs", "loses", "openvino")]
 
-    simulated = (
-        "  differs   from its FP32 graph by 0.0064 of probability on average, 0.33 at most, and "
-        "in 0.517% of the mask pixels"
-    )
-    source = " (8 frames of 'mine', on a CPU)"
-    without = differs(dice_fp32=None, dice_drop=None, worst_dice_drop=None)
-    assert without == simulated + source
+    difference = "0.0064 of probability on average, 0.33 at most, and in 0.517% of the mask pixels"
+    simulated = f"  differs   from its FP32 graph by {difference} (8 "
+    without = [f"{simulated}frames of 'mine', simulated on a CPU)"]
+    assert rows(dice_fp32=None, dice_drop=None, worst_dice_drop=None, openvino=None) == without
+    assert rows() == without, "a kit of an earlier version"
     drop = {"dice_drop": -0.041, "dice_drop_low": -0.1, "dice_drop_high": 0.02}
-    assert differs(dice_fp32=0.678, **drop, worst_dice_drop=0.28344) == (
-        f"{simulated}; of Dice 0.6780 it loses -0.0410 (95 %: -0.1000 to +0.0200), +0.2834 on the "
-        f"worst frame{source}"
+    drop |= {"worst_dice_drop": 0.28344, "dice_fp32": 0.678}
+    loses = "-0.0410 Dice (95 %: -0.1000 to +0.0200), +0.2834 on the worst frame"
+    second = {
+        "mean_abs_probability": 0.0064,
+        "max_abs_probability": 0.33,
+        "mask_disagreement": 0.00517,
+    }
+    assert rows(**drop, openvino={**second, **drop}) == [
+        *without,
+        f"  loses     {loses}; FP32 has 0.6780",
+        f"  openvino  differs by {difference}; loses {loses}",
+    ]
+    assert rows(openvino=second) == [*without, f"  openvino  differs by {difference}"]
+    own = f"{simulated}frames of '{dataset.name}', which calibrated it, simulated on a CPU)"
+    assert rows(on=calibration.to_json()) == [own]
+    packaged = {"name": "packaged evaluation frames", "sha256": "0" * 64}
+    assert rows(on=packaged) == [f"{simulated}packaged evaluation frames, simulated on a CPU)"]
+
+
+def test_openvino_runs_what_a_kit_holds_beside_the_simulation(kits: Kits) -> None:
+    kit = Bundle.open(kits["tensorrt"]).manifest.kit
+    assert kit is not None
+    second = kit.numerics["openvino"]
+    assert second["frames"] == 8
+    assert second["dice_fp32"] == kit.numerics["dice_fp32"]
+    assert 0 < second["mean_abs_probability"] < 1e-3
+
+
+def test_without_openvino_there_is_no_second_opinion(
+    checkpoint: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_: onnx.ModelProto) -> None:
+        raise BackendUnavailableError("openvino", "it is not installed.")
+
+    monkeypatch.setattr(tensorrt, "in_openvino", missing)
+    told: list[str] = []
+    spec = ExportSpec(
+        target=Target.TENSORRT,
+        precision=Precision.FP32,
+        weights=str(checkpoint),
+        calibration=dataset,
+        out=tmp_path,
     )
-    assert differs() == without, "a kit of an earlier version"
-    assert bundle.manifest.calibration is not None
-    own = differs(on=bundle.manifest.calibration.to_json())
-    assert own == f"{simulated} (8 frames of '{dataset.name}', which calibrated it, on a CPU)"
-    packaged = differs(on={"name": "packaged evaluation frames", "sha256": "0" * 64})
-    assert packaged == f"{simulated} (8 packaged evaluation frames, on a CPU)"
+    kit = export(spec, narrate=told.append).bundle.manifest.kit
+    assert kit is not None
+    assert kit.numerics["openvino"] is None
+    assert any("no second opinion: " in line and "not installed" in line for line in told)
 
 
 def test_the_typed_graph_passes_its_own_golden_frames(kits: Kits) -> None:

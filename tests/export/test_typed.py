@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import onnx
@@ -16,7 +16,9 @@ from lightawnet_edge.calibration.magnitudes import magnitudes
 from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
 from lightawnet_edge.export.device_graph import to_onnx
 from lightawnet_edge.export.lowering import lower
-from lightawnet_edge.export.numerics import Numerics, compare, rounded
+from lightawnet_edge.export.numerics import Numerics, Truths
+from lightawnet_edge.export.numerics import compare as compare_all
+from lightawnet_edge.export.simulation import in_openvino, rounded, simulated
 from lightawnet_edge.export.typed import HALF_MAX, islands, to_fp16
 from lightawnet_edge.frames import UInt8
 from lightawnet_edge.model.network import LightAWNet
@@ -28,6 +30,17 @@ SCORES = "/network/attention/MatMul"
 
 def frames() -> Iterable[UInt8]:
     return [frame for frame, _ in blobs(3, SIZE)]
+
+
+def compare(
+    reference: onnx.ModelProto,
+    candidate: onnx.ModelProto,
+    frames: Callable[[], Iterable[UInt8]],
+    truths: Truths | None = None,
+) -> Numerics:
+    """Both simulated."""
+    runs = {"ONNX Runtime": simulated(candidate)}
+    return compare_all(simulated(reference), runs, frames, truths)["ONNX Runtime"]
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +200,7 @@ def test_rounding_shows_where_onnx_runtime_hides_it() -> None:
 def test_an_overflow_is_noticed_without_a_gpu() -> None:
     exact = two_convs(1e3, 1e-6)
     careless = to_fp16(exact, islands(exact, {}))
-    with pytest.raises(CheckFailedError, match="4 probabilities that are not finite on frame 0"):
+    with pytest.raises(CheckFailedError, match=r"by ONNX Runtime.*4 probabilities .* on frame 0\."):
         compare(exact, careless, bright)
     careful = to_fp16(exact, islands(exact, magnitudes(exact, bright)))
     assert compare(exact, careful, bright).max_abs_probability < 1e-3
@@ -240,3 +253,28 @@ def test_dice_is_compared_frame_by_frame(graph: onnx.ModelProto) -> None:
     assert found.dice_fp32 is not None
     assert 0 <= found.dice_fp32 <= 1
     assert (found.dice_drop, found.worst_dice_drop, found.non_finite) == (0.0, 0.0, 0)
+
+
+def test_openvino_gives_a_second_opinion_by_kernels_of_its_own(
+    graph: onnx.ModelProto, typed: onnx.ModelProto
+) -> None:
+    runs = {"one": simulated(typed), "other": in_openvino(typed)}
+    masks = [mask.astype(bool) for _, mask in blobs(3, SIZE)]
+    found = compare_all(simulated(graph), runs, frames, lambda: masks)
+    one, other = found["one"], found["other"]
+    assert other.frames == one.frames == 3
+    assert 0 < other.mean_abs_probability < 1e-3
+    assert other.mean_abs_probability != one.mean_abs_probability
+    assert other.dice_fp32 == one.dice_fp32
+
+
+def test_whoever_gives_what_is_not_finite_is_named(graph: onnx.ModelProto) -> None:
+    good = simulated(graph)
+
+    def bad(frame: UInt8) -> tuple[UInt8, np.ndarray]:
+        mask, probability = good(frame)
+        probability[..., 0] = np.nan
+        return mask, probability
+
+    with pytest.raises(CheckFailedError, match="Run by OpenVINO, the typed graph gives 192 prob"):
+        compare_all(good, {"ONNX Runtime": good, "OpenVINO": bad}, frames)
