@@ -40,9 +40,11 @@ def bench(
         float, typer.Option(help="Longest time for the timed calls of each engine.")
     ] = 20.0,
     rounds: Annotated[int, typer.Option(help="Turns that each engine takes, interleaved.")] = 10,
-    limit: Annotated[int, typer.Option(help="Use at most this many frames; 0 uses all.")] = 0,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Use at most this many frames; 0 uses all.")
+    ] = 0,
     threads: Annotated[
-        int, typer.Option(help="CPU threads of every engine; 0: physical cores.")
+        int, typer.Option(min=0, help="CPU threads of every engine; 0: physical cores.")
     ] = 0,
     min_int8_share: Annotated[
         float | None,
@@ -86,7 +88,9 @@ def demo(
     engines: Annotated[Path, typer.Option(help="Folder of bundles.")] = Path("engines"),
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of reports.")] = Path("reports"),
     calls: Annotated[int, typer.Option(help="Timed calls of each engine.")] = 200,
-    limit: Annotated[int, typer.Option(help="Use at most this many frames; 0 uses all.")] = 0,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Use at most this many frames; 0 uses all.")
+    ] = 0,
     as_json: JsonFlag = False,
 ) -> None:
     """Packaged weights and frames to OpenVINO engines to a report; offline, no arguments."""

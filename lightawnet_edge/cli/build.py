@@ -34,6 +34,6 @@ def build(
     if result.not_replayed is not None:
         raise BackendUnavailableError(
             "replay",
-            f"{result.not_replayed} '{kit}' has an engine now that never ran, and is left "
+            f"{result.not_replayed}\n'{kit}' has an engine now that never ran, and is left "
             f"unchecked. Finish it on a machine that runs it: lightawnet-edge build {kit}",
         )

@@ -32,7 +32,9 @@ def run(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for masks and overlays.")] = Path(
         "masks"
     ),
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to the backend.")] = 0,
+    threads: Annotated[
+        int, typer.Option(min=0, help="CPU threads; 0 leaves it to the backend.")
+    ] = 0,
     as_json: JsonFlag = False,
 ) -> None:
     """Segment images or a video: masks and overlays, with progress."""

@@ -102,7 +102,8 @@ def build_kit(
     try:
         made = finish(path, manifest, shown=path, narrate=narrate, open_session=open_session)
     except BackendUnavailableError as error:
-        reason = f"{error.reason} '{path}' is left as it was (state: {manifest.state})."
+        # The reason may end in a command.
+        reason = f"{error.reason}\n'{path}' is left as it was (state: {manifest.state})."
         raise BackendUnavailableError(error.name, reason) from error
     except CheckFailedError as error:
         raise CheckFailedError(
@@ -159,7 +160,7 @@ def finish(
         session = open_session(trt, plan, bound, shown)
         found, layers = _replayed(trt, session, kit, golden, layers)
     except BackendUnavailableError as error:
-        not_replayed = str(error)
+        not_replayed = error.reason
     return Finished(
         plan=plan,
         manifest=_told(manifest, replace(kit, bound=bound, replay=found), plan, layers),
