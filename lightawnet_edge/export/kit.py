@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lightawnet_edge.backends.devices import RTX
 from lightawnet_edge.backends.tensorrt import ENGINE
@@ -16,8 +17,7 @@ from lightawnet_edge.backends.trtexec import trtexec_line
 from lightawnet_edge.bundle import Contract
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.export.numerics import Numerics
-from lightawnet_edge.export.simulation import simulated
+from lightawnet_edge.export.simulation import Runs, simulated
 from lightawnet_edge.export.tensorrt import (
     Request,
     TypedGraph,
@@ -37,8 +37,9 @@ if TYPE_CHECKING:
 TYPED_GRAPH = "typed.onnx"
 GOLDEN_FRAMES = 4
 _ROOM = 3.0
-"""How much farther from FP32 than the simulation a good engine may be: OpenVINO, another integer
-implementation of the INT8 graph, is as far from the simulation as that is from FP32."""
+"""How much farther from FP32 than its simulation a good engine may be on the same frames. OpenVINO
+with its integer kernels never was, of seven graphs on any four of 120 or 146 frames (2000 draws
+each); with a factor 2 it was once in 67 of one graph's draws, with 1 in every fifth."""
 _FLOOR = Tolerance(mean_abs_probability=1e-3, mask_disagreement=1e-3)
 """What kernels may differ by where the simulation sees nothing, as in FP32."""
 
@@ -116,8 +117,12 @@ def make_kit(
         graph, platform, order.precision, frames, check, narrate, truths=truths, method=order.method
     )
     some = replace(order.check, files=_some(order.check.files))
-    golden = list(some.frames(contract.frame, contract.color))
-    golden_of(graph, golden, contract.probability).write(folder / GOLDEN)
+    shown = partial(some.frames, contract.frame, contract.color)
+    golden = golden_of(shown(), simulated(graph))
+    tolerance = tolerance_for(golden, golden_of(shown(), typed.simulation))
+    if not contract.probability:
+        golden = replace(golden, probabilities=None)
+    golden.write(folder / GOLDEN)
     model, name = typed.model, TYPED_GRAPH
     if not contract.probability:
         onnx.save(without_probability(graph), folder / order.device_graph)
@@ -126,26 +131,35 @@ def make_kit(
         name = order.device_graph
     else:
         onnx.save(model, folder / name)
-    return _kit(typed, order, name), typed
+    return _kit(typed, order, name, tolerance), typed
 
 
-def golden_of(graph: onnx.ModelProto, frames: list[UInt8], probability: bool) -> Golden:
+def golden_of(frames: Iterable[UInt8], run: Runs) -> Golden:
     """What an FP32 device graph makes of frames."""
-    run = simulated(graph)
-    found = [run(frame) for frame in frames]
+    shown = list(frames)
+    found = [run(frame) for frame in shown]
     return Golden(
-        frames=np.stack(frames),
+        frames=np.stack(shown),
         masks=np.stack([mask for mask, _ in found]),
-        probabilities=np.stack([values for _, values in found]) if probability else None,
+        probabilities=np.stack([values for _, values in found]),
     )
 
 
-def tolerance_for(numerics: Numerics) -> Tolerance:
+def tolerance_for(expected: Golden, simulation: Golden) -> Tolerance:
     """How far an engine may be from FP32 on any golden frame, from how far its simulation is."""
+    assert expected.probabilities is not None
+    assert simulation.probabilities is not None
+    errors = np.abs(simulation.probabilities - expected.probabilities)
+    differs = simulation.masks != expected.masks
     return Tolerance(
-        mean_abs_probability=_FLOOR.mean_abs_probability + _ROOM * numerics.mean_abs_probability,
-        mask_disagreement=_FLOOR.mask_disagreement + _ROOM * numerics.max_mask_disagreement,
+        mean_abs_probability=_FLOOR.mean_abs_probability + _ROOM * _worst(errors),
+        mask_disagreement=_FLOOR.mask_disagreement + _ROOM * _worst(differs),
     )
+
+
+def _worst(values: NDArray[Any]) -> float:
+    """Mean over the pixels of the frame where it is largest; the first axis counts frames."""
+    return float(values.mean(axis=tuple(range(1, values.ndim))).max())
 
 
 def _some(files: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -154,7 +168,7 @@ def _some(files: tuple[Path, ...]) -> tuple[Path, ...]:
     return files[::step][:GOLDEN_FRAMES]
 
 
-def _kit(typed: TypedGraph, order: KitOrder, graph: str) -> Kit:
+def _kit(typed: TypedGraph, order: KitOrder, graph: str, tolerance: Tolerance) -> Kit:
     request, platform = order.request, order.request.platform
     line = None
     if platform.device != RTX:
@@ -183,6 +197,6 @@ def _kit(typed: TypedGraph, order: KitOrder, graph: str) -> Kit:
             "openvino": typed.second and typed.second.to_json(),
             "on": order.check.source.to_json(),
         },
-        tolerance=tolerance_for(typed.numerics),
+        tolerance=tolerance,
         trtexec=line,
     )

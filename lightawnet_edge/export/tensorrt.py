@@ -113,8 +113,10 @@ class TypedGraph:
     """Every convolution to the precision that it is asked to run in."""
     float_layers: tuple[str, ...]
     """Nodes that a weakly typed builder must hold in FP32; empty where the graph says it."""
+    simulation: Runs
+    """Runs it in its types, on this CPU."""
     numerics: Numerics
-    """How far it is from the FP32 graph, simulated."""
+    """How far the simulation is from the FP32 graph."""
     second: Numerics | None = None
     """The same by OpenVINO, whose kernels are others; None where it cannot run the graph."""
     method: MethodRecord | None = None
@@ -162,6 +164,7 @@ def typed_graph(
         model=_at_opset(typed if platform.typed else base, platform.opset),
         requested=requested_of(typed),
         float_layers=() if platform.typed else _held(base, keep),
+        simulation=runs[_SIMULATED],
         numerics=found[_SIMULATED],
         second=found.get(_SECOND),
         method=record,

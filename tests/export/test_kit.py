@@ -9,19 +9,21 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 
 from lightawnet_edge.backends.devices import find_platform
 from lightawnet_edge.backends.onnxruntime import OnnxRuntimeBackend
+from lightawnet_edge.backends.openvino import OpenVinoBackend
 from lightawnet_edge.bundle import Bundle
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.errors import BackendUnavailableError, SpecError
 from lightawnet_edge.export import tensorrt
 from lightawnet_edge.export.describe import describe
-from lightawnet_edge.export.kit import check_set, tolerance_for
-from lightawnet_edge.export.numerics import Numerics
+from lightawnet_edge.export.kit import check_set, golden_of, tolerance_for
 from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.spec import ExportSpec, TensorRtOptions
-from lightawnet_edge.kit import BuilderSettings
+from lightawnet_edge.frames import UInt8
+from lightawnet_edge.kit import BuilderSettings, Tolerance
 from lightawnet_edge.likeness import PRINTS
 from lightawnet_edge.method_record import MethodRecord
 from lightawnet_edge.routing_record import RoutingDecision, RoutingRecord
@@ -376,17 +378,38 @@ def test_frames_of_ones_own_check_a_kit_and_are_none_of_those_that_calibrate_it(
         )
 
 
-def test_the_tolerance_grows_with_what_the_simulation_saw() -> None:
-    seen = Numerics(
-        frames=4,
-        max_abs_probability=0.5,
-        mean_abs_probability=0.004,
-        mask_disagreement=0.003,
-        max_mask_disagreement=0.008,
-    )
-    tolerance = tolerance_for(seen)
-    assert tolerance.mean_abs_probability == pytest.approx(0.013)
-    assert tolerance.mask_disagreement == pytest.approx(0.025)
+def test_the_tolerance_grows_with_what_the_simulation_gives_on_the_worst_golden_frame() -> None:
+    frames = [np.full((2, 2, 3), shade, np.uint8) for shade in (0, 1)]
+
+    def exact(_: UInt8) -> tuple[UInt8, NDArray[np.float32]]:
+        return np.zeros((2, 2), np.uint8), np.full((2, 2), 0.4, np.float32)
+
+    def simulation(frame: UInt8) -> tuple[UInt8, NDArray[np.float32]]:
+        mask, probability = exact(frame)
+        if frame.any():
+            mask[0, 0], probability[0, 0] = 255, 0.6
+        return mask, probability
+
+    expected = golden_of(frames, exact)
+    tolerance = tolerance_for(expected, golden_of(frames, simulation))
+    assert tolerance.mean_abs_probability == pytest.approx(0.001 + 3 * 0.2 / 4)
+    assert tolerance.mask_disagreement == pytest.approx(0.001 + 3 / 4)
+    none = tolerance_for(expected, expected)
+    assert none == Tolerance(mean_abs_probability=1e-3, mask_disagreement=1e-3)
+
+
+def test_openvinos_integer_kernels_pass_the_golden_frames_of_an_int8_kit(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    """As an engine on a device must: another implementation of the same graph."""
+    bundle = kit_of(checkpoint, dataset, tmp_path, Precision.INT8)
+    kit = bundle.manifest.kit
+    assert kit is not None
+    session = OpenVinoBackend().load(bundle.path / kit.graph, Precision.FP32, 1)
+    found = replay(session, Golden.read(bundle.path / kit.golden))
+    assert found.mean_abs_probability is not None
+    assert found.mean_abs_probability > 1e-5, "it does not compute in FP32"
+    assert not shortfalls(found, kit.tolerance)
 
 
 def test_golden_frames_that_cannot_be_read_say_so(tmp_path: Path) -> None:
