@@ -23,6 +23,8 @@ class Tolerance:
     """Mean over pixels, of any golden frame; probabilities lie in [0, 1]."""
     mask_disagreement: float
     """Share of the mask pixels, of any golden frame."""
+    dice: float
+    """Least Dice with the FP32 mask, of any golden frame where that shows a lesion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,8 @@ class Replay:
     """Mean over the pixels of the worst frame."""
     worst_mask_disagreement: float
     """Of the worst frame."""
+    worst_dice: float | None
+    """Least Dice with the FP32 mask, over frames where that shows a lesion; None without any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from lightawnet_edge.backends.base import Session
 from lightawnet_edge.errors import ArtifactError, CheckFailedError
 from lightawnet_edge.kit import Replay, Tolerance
+from lightawnet_edge.metrics import score_mask
 
 GOLDEN = "golden.npz"
+LESION = 0.01
+"""Share of the pixels from which a mask shows a lesion: of fewer, Dice tells little."""
 _NONE = np.zeros(0, np.float32)
 
 
@@ -29,6 +32,14 @@ class Golden:
     """(N, H, W), 0 or 255."""
     probabilities: NDArray[np.float32] | None
     """(N, h, w); None where the engine gives none."""
+
+    def dices(self, masks: Sequence[NDArray[np.uint8]]) -> list[float]:
+        """Dice of other masks with these, of the frames whose mask here shows a lesion."""
+        return [
+            score_mask(other > 0, mask > 0).dice
+            for mask, other in zip(self.masks, masks, strict=True)
+            if shows_lesion(mask)
+        ]
 
     def write(self, path: Path) -> None:
         """Write all to one file, which must end in .npz."""
@@ -56,6 +67,11 @@ class Golden:
             ) from error
 
 
+def shows_lesion(mask: NDArray[np.uint8]) -> bool:
+    """Whether so much of a mask is set that its Dice tells something."""
+    return bool(np.mean(mask > 0) >= LESION)
+
+
 def replay(session: Session, golden: Golden) -> Replay:
     """Run an engine on the golden frames.
 
@@ -64,10 +80,10 @@ def replay(session: Session, golden: Golden) -> Replay:
     """
     outputs = ("mask",) if golden.probabilities is None else ("mask", "probability")
     errors: list[float] = []
-    differing: list[float] = []
+    masks: list[NDArray[np.uint8]] = []
     for index, frame in enumerate(golden.frames):
         found: dict[str, NDArray[Any]] = session.infer(frame, outputs)
-        differing.append(float(np.mean(found["mask"] != golden.masks[index])))
+        masks.append(found["mask"])
         if golden.probabilities is None:
             continue
         if not np.isfinite(found["probability"]).all():
@@ -76,12 +92,15 @@ def replay(session: Session, golden: Golden) -> Replay:
             )
         error = np.abs(found["probability"] - golden.probabilities[index])
         errors.append(float(error.mean()))
+    pairs = zip(masks, golden.masks, strict=True)
+    differing = [float(np.mean(mask != exact)) for mask, exact in pairs]
     return Replay(
-        frames=len(differing),
+        frames=len(masks),
         mean_abs_probability=float(np.mean(errors)) if errors else None,
         mask_disagreement=float(np.mean(differing)),
         worst_abs_probability=max(errors, default=None),
         worst_mask_disagreement=max(differing),
+        worst_dice=min(golden.dices(masks), default=None),
     )
 
 
@@ -98,5 +117,10 @@ def shortfalls(found: Replay, tolerance: Tolerance) -> Sequence[str]:
         texts.append(
             f"masks differ in {found.worst_mask_disagreement:.2%} of the pixels, expected at most "
             f"{tolerance.mask_disagreement:.2%}"
+        )
+    if found.worst_dice is not None and found.worst_dice < tolerance.dice:
+        texts.append(
+            f"the mask of a lesion has a Dice of {found.worst_dice:.3f} with that of FP32, "
+            f"expected at least {tolerance.dice:.3f}"
         )
     return texts

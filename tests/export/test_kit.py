@@ -21,6 +21,7 @@ from lightawnet_edge.export import tensorrt
 from lightawnet_edge.export.describe import describe
 from lightawnet_edge.export.kit import check_set, golden_of, tolerance_for
 from lightawnet_edge.export.pipeline import export
+from lightawnet_edge.export.simulation import Runs
 from lightawnet_edge.export.spec import ExportSpec, TensorRtOptions
 from lightawnet_edge.frames import UInt8
 from lightawnet_edge.kit import BuilderSettings, Tolerance
@@ -33,6 +34,23 @@ from lightawnet_edge.specs import Method, Precision, Routing, State, Target
 from tests.conftest import SIZE, blobs, write_pairs
 
 Kits = dict[str, Path]
+
+
+class Replayed:
+    """A session of a function."""
+
+    def __init__(self, run: Runs) -> None:
+        self.run = run
+
+    def infer(self, frame: UInt8, outputs: tuple[str, ...]) -> dict[str, Any]:
+        given = dict(zip(("mask", "probability"), self.run(frame), strict=True))
+        return {name: given[name] for name in outputs}
+
+    def device_time(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
 
 def kit_of(
@@ -378,24 +396,62 @@ def test_frames_of_ones_own_check_a_kit_and_are_none_of_those_that_calibrate_it(
         )
 
 
+def square(side: int) -> tuple[UInt8, NDArray[np.float32]]:
+    """Mask and probability (10, 10): a square of so many pixels a side, of probability 0.5."""
+    mask = np.zeros((10, 10), np.uint8)
+    mask[:side, :side] = 255
+    return mask, (mask / 510).astype(np.float32)
+
+
+def exact(frame: UInt8) -> tuple[UInt8, NDArray[np.float32]]:
+    return square(int(frame.max()))
+
+
+def nothing(_: UInt8) -> tuple[UInt8, NDArray[np.float32]]:
+    return square(0)
+
+
+def flat(*shades: int) -> list[UInt8]:
+    return [np.full((10, 10, 3), shade, np.uint8) for shade in shades]
+
+
+def test_golden_frames_show_a_lesion_where_there_are_such_frames() -> None:
+    golden = golden_of(flat(0, 3, 0, 0, 1, 0, 5, 0, 9, 7), exact)
+    assert [int(frame.max()) for frame in golden.frames] == [3, 1, 5, 9]
+    assert [int(frame.max()) for frame in golden_of(flat(0, 2, 0), exact).frames] == [2, 0, 0]
+
+
 def test_the_tolerance_grows_with_what_the_simulation_gives_on_the_worst_golden_frame() -> None:
-    frames = [np.full((2, 2, 3), shade, np.uint8) for shade in (0, 1)]
-
-    def exact(_: UInt8) -> tuple[UInt8, NDArray[np.float32]]:
-        return np.zeros((2, 2), np.uint8), np.full((2, 2), 0.4, np.float32)
-
     def simulation(frame: UInt8) -> tuple[UInt8, NDArray[np.float32]]:
+        """Misses two pixels of each square."""
         mask, probability = exact(frame)
-        if frame.any():
-            mask[0, 0], probability[0, 0] = 255, 0.6
+        mask[0, :2], probability[0, :2] = 0, 0
         return mask, probability
 
-    expected = golden_of(frames, exact)
-    tolerance = tolerance_for(expected, golden_of(frames, simulation))
-    assert tolerance.mean_abs_probability == pytest.approx(0.001 + 3 * 0.2 / 4)
-    assert tolerance.mask_disagreement == pytest.approx(0.001 + 3 / 4)
-    none = tolerance_for(expected, expected)
-    assert none == Tolerance(mean_abs_probability=1e-3, mask_disagreement=1e-3)
+    golden = golden_of(flat(4, 8), exact)
+    tolerance = tolerance_for(golden, simulation)
+    assert tolerance.mean_abs_probability == pytest.approx(0.001 + 3 * 2 * 0.5 / 100)
+    assert tolerance.mask_disagreement == pytest.approx(0.001 + 3 * 2 / 100)
+    assert tolerance.dice == pytest.approx(0.98 - 3 * (1 - 28 / 30))
+    assert tolerance_for(golden, exact) == Tolerance(
+        mean_abs_probability=1e-3, mask_disagreement=1e-3, dice=0.98
+    )
+    assert tolerance_for(golden, nothing).dice == 0.5, "whatever is simulated"
+
+
+def test_an_engine_that_loses_a_lesion_is_out_of_tolerance() -> None:
+    golden = golden_of(flat(2, 0), exact)
+    tolerance = Tolerance(mean_abs_probability=1, mask_disagreement=1, dice=0.9)
+    found = replay(Replayed(nothing), golden)
+    assert found.worst_dice == 0
+    (reason,) = shortfalls(found, tolerance)
+    assert reason == (
+        "the mask of a lesion has a Dice of 0.000 with that of FP32, expected at least 0.900"
+    )
+    assert not shortfalls(replay(Replayed(exact), golden), tolerance)
+    empty = replay(Replayed(exact), golden_of(flat(0), exact))
+    assert empty.worst_dice is None
+    assert not shortfalls(empty, tolerance)
 
 
 def test_openvinos_integer_kernels_pass_the_golden_frames_of_an_int8_kit(

@@ -156,7 +156,7 @@ def test_an_engine_that_gives_nan_is_refused_whatever_the_tolerance(rtx: Path) -
             self.closed = True
 
     broken = Broken()
-    rewrite(rtx, tolerance=Tolerance(mean_abs_probability=9, mask_disagreement=1))
+    rewrite(rtx, tolerance=Tolerance(mean_abs_probability=9, mask_disagreement=1, dice=0))
     with pytest.raises(CheckFailedError, match="not finite on golden frame 0"):
         build_kit(rtx, open_session=lambda *_: broken)
     assert broken.closed
