@@ -26,17 +26,30 @@ def open_cuda(cuda_version: str) -> Cuda:
         cuda_version: Newest CUDA version that the driver takes, for the advice.
 
     Raises:
-        BackendUnavailableError: It is not installed.
+        BackendUnavailableError: It is not installed, or made for a newer CUDA than the driver's.
     """
+    major = cuda_version.partition(".")[0]
+    advice = f"Install it: pip install 'cuda-python=={major}.*'"
     for name in _LAYOUTS:
         try:
-            return Cuda(import_module(name))
+            api = import_module(name)
         except ImportError as error:
             reason = error
-    major = cuda_version.partition(".")[0]
-    raise BackendUnavailableError(
-        "cuda-python", f"{reason}. Install it: pip install 'cuda-python=={major}.*'"
-    ) from reason
+            continue
+        if (newer := _major_of(api)) > int(major):
+            raise BackendUnavailableError(
+                "cuda-python",
+                f"it is for CUDA {newer}, expected {major}: the driver takes CUDA {cuda_version} "
+                f"at most. {advice}",
+            )
+        return Cuda(api)
+    raise BackendUnavailableError("cuda-python", f"{reason}. {advice}") from reason
+
+
+def _major_of(api: Any) -> int:
+    """Major version of the CUDA that cuda-python was made for; 0 where it does not tell."""
+    status, version = api.cudaRuntimeGetVersion()
+    return 0 if int(status) else int(version) // 1000
 
 
 class Cuda:

@@ -21,6 +21,8 @@ AMPERE = 80
 """Compute capability that hardware-compatible plans begin with."""
 _WITH_SETTINGS = (8, 6)
 """The version that optimization levels and compatible plans came with."""
+_WITH_BYTES = (8, 5)
+"""The version that uint8 inputs and convolutions with a computed kernel came with."""
 _OLD_PYTHON = 5
 """JetPack of Ubuntu 20.04, whose Python is 3.8."""
 
@@ -36,12 +38,8 @@ class Platform:
     """Version that comes with it: major.minor."""
     capabilities: tuple[int, ...]
     """Compute capabilities, e.g. 87."""
-    opset: int = 17
-    """Opset of the ONNX file that it gets: the device graph's own, unless its parser is older."""
     typed: bool = True
     """Whether its networks are strongly typed. If not, builder flags ask for FP16 and INT8."""
-    computed_kernels: bool = True
-    """Whether its parser takes convolutions whose kernel is computed."""
     dla: frozenset[Precision] = frozenset()
     """What its DLA can be asked for here; empty where there is no DLA."""
 
@@ -66,6 +64,8 @@ class Platform:
         return tuple(map(int, self.tensorrt.split(".")))
 
 
+_LAST_DLA, _NEXT_DLA = (10, 7), (11, 4)
+"""Between these versions TensorRT knows no DLA."""
 _FP16 = frozenset({Precision.FP16})
 # Up to 10.x the DLA takes INT8 by way of a calibrator alone, which this package never uses.
 _FP16_INT8 = frozenset({Precision.FP16, Precision.INT8})
@@ -80,9 +80,7 @@ PLATFORMS = (
         jetpack="5.0",
         tensorrt="8.4",
         capabilities=(72,),
-        opset=16,
         typed=False,
-        computed_kernels=False,
         dla=_FP16,
     ),
     Platform(device=_ORIN, jetpack="6.2", tensorrt="10.3", capabilities=(87,), dla=_FP16),
@@ -98,9 +96,7 @@ PLATFORMS = (
         jetpack="5.0",
         tensorrt="8.4",
         capabilities=(87,),
-        opset=16,
         typed=False,
-        computed_kernels=False,
         dla=_FP16,
     ),
     Platform(device=_ORIN, jetpack="7.2.2", tensorrt="11.4", capabilities=(87,), dla=_FP16_INT8),
@@ -129,6 +125,15 @@ def find_platform(device: str, jetpack: str | None = None) -> Platform:
     known = ", ".join(row.jetpack for row in rows if row.jetpack)
     has = f"Known for {device}: {known}." if known else f"{device} has none: leave it out."
     raise SpecError(f"Unknown JetPack '{jetpack}'. {has}")
+
+
+def dla_of(capability: int, tensorrt: str) -> frozenset[Precision]:
+    """What the DLA of a Jetson can be asked for with a version of TensorRT; empty without one."""
+    rows = [row for row in PLATFORMS if row.dla and capability in row.capabilities]
+    version = tuple(map(int, tensorrt.split(".")))
+    if _LAST_DLA < version < _NEXT_DLA:
+        return frozenset()
+    return next((row.dla for row in rows if row.major == version[0]), frozenset())
 
 
 def device_of(capability: int) -> str | None:
@@ -166,13 +171,14 @@ def check_platform(
 
 def _refusal(platform: Platform, precision: Precision, routing: Routing) -> str | None:
     computed = routing is not Routing.STATIC
+    if platform.device != RTX and platform.version < _WITH_BYTES:
+        lacks = "neither uint8 frames nor computed kernels" if computed else "no uint8 frames"
+        return (
+            f"its parser takes {lacks}: TensorRT 8.5 is the first that does. Take a newer JetPack, "
+            "e.g. 5.1."
+        )
     if precision is Precision.BF16:
         return "this version writes no BF16 graph for TensorRT. Choose --fp16."
-    if computed and not platform.computed_kernels:
-        return (
-            "its parser takes no convolution with a computed kernel, which came with 8.5. Use "
-            "--routing static, or a newer JetPack."
-        )
     if computed and precision is Precision.INT8 and not platform.typed:
         return (
             "beside computed kernels, TensorRT 8 fails on INT8 or runs it in float without a word. "
@@ -205,7 +211,7 @@ def _settings_refusal(platform: Platform, settings: BuilderSettings) -> str | No
 
 def _dla_refusal(platform: Platform, precision: Precision, routing: Routing) -> str | None:
     if not platform.dla:
-        return "it has no DLA. Leave --dla out."
+        return "it has no DLA, or a TensorRT that knows none. Leave --dla out."
     if routing is not Routing.STATIC:
         return (
             "a DLA takes no computed kernels, and most of the arithmetic is in them. Use --routing "

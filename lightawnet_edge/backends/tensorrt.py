@@ -17,7 +17,7 @@ from typing import Any
 
 from lightawnet_edge.backends.base import Built
 from lightawnet_edge.backends.cuda_driver import CudaDevice, find_device
-from lightawnet_edge.backends.devices import PLATFORMS, Platform, device_of
+from lightawnet_edge.backends.devices import Platform, device_of, dla_of
 from lightawnet_edge.backends.tensorrt_config import (
     BuildOptions,
     configure,
@@ -91,15 +91,13 @@ def local_platform() -> Platform | None:
     except BackendUnavailableError:
         return None
     version = ".".join(str(trt.__version__).split(".")[:2])
-    known = [row for row in PLATFORMS if row.tensorrt == version]
-    same = next((row for row in known if device.capability in row.capabilities), None)
     return Platform(
         device=device_of(device.capability) or f"sm{device.capability}",
         jetpack=None,
         tensorrt=version,
         capabilities=(device.capability,),
         typed=is_strongly_typed(trt),
-        dla=same.dla if same else frozenset(),
+        dla=dla_of(device.capability, version),
     )
 
 

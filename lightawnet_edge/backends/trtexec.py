@@ -38,7 +38,7 @@ def trtexec_line(
         precision: Requested; decides about flags on 8.x alone.
         graph: Name of the ONNX file.
         engine: Name of the file to write.
-        float_layers: Nodes that 8.x must hold in FP32.
+        float_layers: Nodes of float outputs that 8.x must hold in FP32.
         dla: Whether to use DLA core 0.
         settings: For the builder; the request has passed `check_platform`.
 
@@ -54,6 +54,8 @@ def trtexec_line(
         words.append(f"--builderOptimizationLevel={settings.optimization_level}")
     if settings.version_compatible:
         words.append("--versionCompatible")
+    if settings.hardware_compatible:
+        words.append("--hardwareCompatibilityLevel=ampere+")
     words += ["--timingCacheFile=timing.cache", "--profilingVerbosity=detailed", "--dumpLayerInfo"]
     if dla:
         words += ["--useDLACore=0", "--allowGPUFallback"]
@@ -71,5 +73,7 @@ def _typing(platform: Platform, precision: Precision, floats: tuple[str, ...]) -
     flags = ["--fp16", "--int8"] if precision is Precision.INT8 else ["--fp16"]
     if floats:
         named = ",".join(f"{name}:fp32" for name in floats)
+        # The second keeps what such a layer gives from being stored as FP16.
         flags += ["--precisionConstraints=obey", f"--layerPrecisions={named}"]
+        flags.append(f"--layerOutputTypes={named}")
     return flags

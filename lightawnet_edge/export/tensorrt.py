@@ -16,7 +16,6 @@ from lightawnet_edge.calibration.magnitudes import magnitudes
 from lightawnet_edge.calibration.method import quantize_best
 from lightawnet_edge.calibration.quantize import Frames
 from lightawnet_edge.errors import BackendUnavailableError, EdgeError, SpecError
-from lightawnet_edge.export.device_graph import OPSET
 from lightawnet_edge.export.numerics import Numerics, Truths, compare
 from lightawnet_edge.export.simulation import Runs, in_openvino, simulated, simulated_masks
 from lightawnet_edge.export.spec import ExportSpec
@@ -138,7 +137,7 @@ def typed_graph(
 
     Args:
         graph: FP32 device graph; stays as it is.
-        platform: Decides whether types stand in the graph or in builder flags, and the opset.
+        platform: Decides whether types stand in the graph or in builder flags.
         precision: FP32, FP16, or INT8 with FP16 for the rest.
         frames: Calibration frames: they set scales, and tell where FP16 would overflow.
         check: Frames that the two graphs are compared on.
@@ -161,7 +160,7 @@ def typed_graph(
     runs = {_SIMULATED: simulated(typed), **_second_opinion(typed, narrate)}
     found = compare(simulated(graph), runs, check, truths)
     return TypedGraph(
-        model=_at_opset(typed if platform.typed else base, platform.opset),
+        model=typed if platform.typed else base,
         requested=requested_of(typed),
         float_layers=() if platform.typed else _held(base, keep),
         simulation=runs[_SIMULATED],
@@ -233,17 +232,20 @@ def _quantized(
 
 def _held(model: onnx.ModelProto, keep: Mapping[str, str]) -> tuple[str, ...]:
     """The islands that a weakly typed builder can be told of: what INT8 runs is not among them."""
+    import onnx
+
+    typed = onnx.shape_inference.infer_shapes(model).graph
+    floats = {
+        value.name
+        for value in (*typed.value_info, *typed.output)
+        if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    }
     producer = {name: node.op_type for node in model.graph.node for name in node.output}
     return tuple(
         node.name
         for node in model.graph.node
         if node.name in keep
         and node.op_type not in _NEVER_HELD
+        and node.output[0] in floats
         and not (node.op_type == "Conv" and producer.get(node.input[1]) == "DequantizeLinear")
     )
-
-
-def _at_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
-    import onnx
-
-    return model if opset >= OPSET else onnx.version_converter.convert_version(model, opset)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lightawnet_edge.backends.devices import (
@@ -9,36 +11,71 @@ from lightawnet_edge.backends.devices import (
     Platform,
     check_platform,
     device_of,
+    dla_of,
     find_platform,
 )
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.export.device_graph import OPSET
 from lightawnet_edge.kit import BuilderSettings
 from lightawnet_edge.specs import Precision, Routing
 
-TABLE = """\
-jetson-xavier (JetPack 5.1, TensorRT 8.5)  | SM 72               | opset 17 | weak   | dla fp16
-jetson-xavier (JetPack 5.0, TensorRT 8.4)  | SM 72               | opset 16 | weak   | dla fp16
-jetson-orin (JetPack 6.2, TensorRT 10.3)   | SM 87               | opset 17 | strong | dla fp16
-jetson-orin (JetPack 6.1, TensorRT 10.3)   | SM 87               | opset 17 | strong | dla fp16
-jetson-orin (JetPack 6.0, TensorRT 8.6)    | SM 87               | opset 17 | weak   | dla fp16
-jetson-orin (JetPack 5.1, TensorRT 8.5)    | SM 87               | opset 17 | weak   | dla fp16
-jetson-orin (JetPack 5.0, TensorRT 8.4)    | SM 87               | opset 16 | weak   | dla fp16
-jetson-orin (JetPack 7.2.2, TensorRT 11.4) | SM 87               | opset 17 | strong | dla fp16 int8
-jetson-thor (JetPack 7.0, TensorRT 10.13)  | SM 110              | opset 17 | strong | dla -
-jetson-thor (JetPack 7.2.2, TensorRT 11.4) | SM 110              | opset 17 | strong | dla -
-rtx (TensorRT-RTX 1.7)                     | SM 80 86 89 120 121 | opset 17 | strong | dla -"""
+DOCS = Path(__file__).parents[2] / "docs" / "tensorrt.md"
+
+
+def possible(platform: Platform, precision: Precision, routing: Routing) -> bool:
+    try:
+        check_platform(platform, precision, routing)
+    except SpecError:
+        return False
+    return True
+
+
+def documented(platform: Platform) -> str:
+    """The row that a platform should have in the docs."""
+    usual = platform == find_platform(platform.device)
+    system = platform.jetpack or "-"
+    cells = [
+        f"`{platform.device}`",
+        f"**{system}**" if usual and platform.jetpack else system,
+        platform.tensorrt + (" (TensorRT-RTX)" if platform.device == "rtx" else ""),
+        ", ".join(str(capability) for capability in platform.capabilities),
+    ]
+    int8 = [routing for routing in Routing if possible(platform, Precision.INT8, routing)]
+    if possible(platform, Precision.FP16, Routing.STATIC):
+        dla = [str(one).upper() for one in (Precision.FP16, Precision.INT8) if one in platform.dla]
+        cells += [
+            str(OPSET),
+            "in the graph" if platform.typed else "flags",
+            "any routing" if len(int8) > 1 else f"{int8[0]} routing",
+            ", ".join(dla) or "none",
+        ]
+    else:
+        cells += ["-"] * 4
+    return f"| {' | '.join(cells)} |"
 
 
 def test_the_table_is_as_documented() -> None:
-    lines = []
-    for row in PLATFORMS:
-        capabilities = " ".join(str(sm) for sm in row.capabilities)
-        dla = " ".join(sorted(str(precision) for precision in row.dla)) or "-"
-        lines.append(
-            f"{row!s:<42} | {f'SM {capabilities}':<19} | opset {row.opset} | "
-            f"{'strong' if row.typed else 'weak':<6} | dla {dla}"
-        )
-    assert "\n".join(lines) == TABLE
+    table = DOCS.read_text(encoding="utf-8").partition("## Devices\n")[2].partition("\n\n")[0]
+    assert table.splitlines()[2:] == [documented(row) for row in PLATFORMS]
+
+
+@pytest.mark.parametrize(
+    ("capability", "tensorrt", "dla"),
+    [
+        (87, "10.3", {"fp16"}),
+        (87, "10.7", {"fp16"}),
+        (87, "10.8", set()),
+        (87, "11.3", set()),
+        (87, "11.4", {"fp16", "int8"}),
+        (72, "8.5", {"fp16"}),
+        (110, "11.4", set()),
+        (86, "10.3", set()),
+    ],
+)
+def test_a_dla_is_there_by_device_and_version(
+    capability: int, tensorrt: str, dla: set[str]
+) -> None:
+    assert {str(precision) for precision in dla_of(capability, tensorrt)} == dla
 
 
 def test_a_device_has_its_usual_system_unless_another_is_named() -> None:
@@ -66,7 +103,16 @@ def test_what_is_not_in_the_table_is_refused(
 @pytest.mark.parametrize(
     ("device", "jetpack", "precision", "routing", "dla", "message"),
     [
-        ("jetson-orin", "5.0", "fp16", "dynamic", False, r"8\.4\): its parser takes no conv"),
+        (
+            "jetson-orin",
+            "5.0",
+            "fp16",
+            "dynamic",
+            False,
+            r"8\.4\): its parser takes neither uint8",
+        ),
+        ("jetson-orin", "5.0", "fp16", "dynamic", False, r"computed kernels: TensorRT 8\.5 is"),
+        ("jetson-xavier", "5.0", "int8", "static", False, r"no uint8 frames: TensorRT 8\.5 is the"),
         ("jetson-orin", "5.1", "int8", "dynamic", False, "fails on INT8 or runs it in float"),
         ("jetson-orin", "6.2", "bf16", "static", False, "no BF16 graph for TensorRT"),
         ("jetson-thor", None, "fp16", "static", True, "it has no DLA"),
@@ -88,7 +134,7 @@ def test_the_impossible_is_refused_with_the_reason(
 @pytest.mark.parametrize(
     ("device", "jetpack", "precision", "routing", "dla"),
     [
-        ("jetson-orin", "5.0", "int8", "static", False),
+        ("jetson-orin", "5.1", "int8", "static", False),
         ("jetson-orin", "6.2", "int8", "dynamic", False),
         ("jetson-orin", "7.2.2", "int8", "static", True),
         ("jetson-xavier", "5.1", "fp16", "dynamic", False),

@@ -149,11 +149,6 @@ def test_the_graph_of_8x_needs_no_newer_opset() -> None:
     assert not any(record.fell_back for record in found)
 
 
-def test_the_static_graph_converts_to_the_opset_of_8_4() -> None:
-    graph = onnx.version_converter.convert_version(int8_graph(Routing.STATIC, FRAMES[0]), 16)
-    assert not any(record.fell_back for record in records(graph))
-
-
 def test_the_plan_is_written_as_the_builder_gave_it(tmp_path: Path) -> None:
     graph = quantized_conv()
     source = tmp_path / "graph.onnx"

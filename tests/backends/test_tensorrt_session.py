@@ -206,6 +206,15 @@ def test_a_missing_cuda_python_is_asked_for_in_the_driver_s_version(
         open_cuda("12.6")
 
 
+def test_a_cuda_python_for_a_newer_cuda_than_the_driver_s_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(
+        BackendUnavailableError, match=r"for CUDA 13, expected 12: .* 12\.6 .*'cuda-python==12\.\*'"
+    ):
+        open_cuda("12.6")
+
+
 def test_the_older_layout_of_cuda_python_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
     monkeypatch.setitem(sys.modules, "cuda", HostCuda())

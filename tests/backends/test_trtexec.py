@@ -45,6 +45,7 @@ def test_8x_takes_int8_from_flags_and_holds_the_islands_in_float() -> None:
     assert line == (
         "trtexec '--onnx=int8 graph.onnx' --saveEngine=engine.plan --fp16 --int8 "
         "--precisionConstraints=obey --layerPrecisions=/network/attention/MatMul:fp32,"
+        "/network/attention/Softmax:fp32 --layerOutputTypes=/network/attention/MatMul:fp32,"
         f"/network/attention/Softmax:fp32 {_COMMON} {_GRAPH}"
     )
 
@@ -71,6 +72,10 @@ def test_the_dla_falls_back_to_the_gpu() -> None:
         (
             BuilderSettings(optimization_level=5, version_compatible=True),
             "workspace:1024 --builderOptimizationLevel=5 --versionCompatible --timingCacheFile",
+        ),
+        (
+            BuilderSettings(hardware_compatible=True),
+            "workspace:1024 --hardwareCompatibilityLevel=ampere+ --timingCacheFile",
         ),
     ],
 )

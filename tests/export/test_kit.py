@@ -250,6 +250,7 @@ def test_int8_for_tensorrt_8_goes_by_flags_and_is_told_its_float_layers(
     held = {operators[name] for name in kit.float_layers}
     assert "Softmax" in held
     assert not held & {"QuantizeLinear", "DequantizeLinear", "Cast"}
+    assert not held & {"GreaterOrEqual", "Shape"}, "they give no floats"
     quantized = [layer for layer in bundle.manifest.layers if layer.requested is Precision.INT8]
     assert quantized
     assert not {layer.name for layer in quantized} & set(kit.float_layers)
@@ -297,7 +298,7 @@ def test_fp32_needs_no_second_graph_and_settings_go_along(
 @pytest.mark.parametrize(
     ("precision", "changes", "message"),
     [
-        (Precision.FP16, {"jetpack": "5.0"}, "no convolution with a computed kernel"),
+        (Precision.FP16, {"jetpack": "5.0"}, "takes neither uint8 frames nor computed kernels"),
         (Precision.INT8, {"jetpack": "5.1", "routing": Routing.DYNAMIC}, "fails on INT8"),
         (Precision.FP16, {"device": "jetson-thor", "dla": True}, "it has no DLA"),
         (Precision.FP16, {"dla": True}, "a DLA takes no computed kernels"),
