@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.kit import Kit
 from lightawnet_edge.layers import LayerRecord
 from lightawnet_edge.method_record import MethodRecord
@@ -250,16 +250,17 @@ class Bundle:
         """Refuse a bundle whose engine is not there, or never ran.
 
         Raises:
-            ArtifactError: With the command that finishes it, and where to run that.
+            BackendUnavailableError: With the command that finishes it, and where to run that.
         """
         kit, state = self.manifest.kit, self.manifest.state
         if state is State.BUILT:
             return
         lacks = "has no engine yet" if state is State.PENDING else "has an engine that never ran"
         where = kit.device if kit else "device"
-        raise ArtifactError(
-            f"Bundle '{self.path}' {lacks} (state: {state}). Finish it on the {where}: "
-            f"lightawnet-edge build {self.path}"
+        raise BackendUnavailableError(
+            str(self.manifest.target),
+            f"bundle '{self.path}' {lacks} (state: {state}). Finish it on the {where}: "
+            f"lightawnet-edge build {self.path}",
         )
 
     def verify(self) -> None:

@@ -127,6 +127,8 @@ class Kit:
     numerics: Mapping[str, Any] = field(default_factory=dict)
     """How far the graph is from its FP32 original, simulated on a CPU."""
     tolerance: Tolerance
+    min_int8_share: float | None = None
+    """Least share of the convolution MACs that an INT8 engine must run in INT8; None: the usual."""
     trtexec: str | None = None
     """The command that builds the plan without this package; None where there is no trtexec."""
     bound: Binding | None = None

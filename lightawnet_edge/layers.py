@@ -15,6 +15,8 @@ from lightawnet_edge.specs import Precision
 CONVOLUTION = "convolution"
 MIN_INT8_SHARE = 0.90
 """Least share that an INT8 engine runs in INT8, of the MACs of layers with a constant kernel."""
+MIN_FP16_SHARE = 0.90
+"""Least share that an FP16 engine of TensorRT runs in FP16, of the MACs of all convolutions."""
 _NAMED = 5
 """Layers that a message names."""
 
@@ -119,13 +121,25 @@ def int8_shortfall(
     dynamic = sum(layer.computed for layer in layers)
     besides = f" beside {dynamic} dynamic layers" if dynamic else ""
     text = f"{share:g} of the convolution MACs{besides} ran in INT8, expected at least {minimum:g}"
-    return f"{text}. {_outside(counted)}" if counted else f"{text}."
+    return f"{text}. {_outside(counted, precision)}" if counted else f"{text}."
 
 
-def _outside(layers: Sequence[LayerRecord]) -> str:
-    """The convolutions with the most MACs that did not run in INT8."""
+def fp16_shortfall(precision: Precision, layers: Sequence[LayerRecord]) -> str | None:
+    """As `int8_shortfall`, for an FP16 engine: all convolutions count, dynamic ones too."""
+    counted = [layer for layer in layers if layer.macs]
+    if precision is not Precision.FP16 or not counted:
+        return None
+    share = mac_shares(counted).get(str(Precision.FP16), 0.0)
+    if share >= MIN_FP16_SHARE:
+        return None
+    text = f"{share:g} of the convolution MACs ran in FP16, expected at least {MIN_FP16_SHARE:g}"
+    return f"{text}. {_outside(counted, precision)}"
+
+
+def _outside(layers: Sequence[LayerRecord], precision: Precision) -> str:
+    """The convolutions with the most MACs that did not run in a precision."""
     total = sum(layer.macs for layer in layers)
-    outside = [layer for layer in layers if layer.macs and layer.executed is not Precision.INT8]
+    outside = [layer for layer in layers if layer.macs and layer.executed is not precision]
     outside.sort(key=lambda layer: -layer.macs)
     named = [
         f"'{layer.name}' ({layer.macs / total:.1%}; asked for {layer.requested}, "
@@ -133,4 +147,5 @@ def _outside(layers: Sequence[LayerRecord]) -> str:
         for layer in outside[:_NAMED]
     ]
     more = f" and {len(outside) - _NAMED} more" if len(outside) > _NAMED else ""
-    return f"Outside INT8, with their share of the MACs: {', '.join(named)}{more}."
+    inside = str(precision).upper()
+    return f"Outside {inside}, with their share of the MACs: {', '.join(named)}{more}."

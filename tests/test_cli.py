@@ -304,6 +304,28 @@ def test_bench_reports_first_then_fails_where_too_little_ran_in_int8(
     assert "e1/depthwise" in {layer["name"] for layer in layers}
 
 
+def test_bench_of_all_leaves_kits_out_that_wait_for_their_device(
+    cli: Cli,
+    bundles: Bundles,
+    kits: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kit = shutil.copytree(kits["tensorrt"], tmp_path / "engines" / "kit")
+    quick = ["--no-baseline", "--calls", "2", "--rounds", "1", "--limit", "1", "--threads", "1"]
+    alone = cli("bench", *quick)
+    assert alone.code == 4, "a kit is no broken file"
+    assert "has no engine yet (state: pending). Finish it on the jetson-orin" in alone.err
+    shutil.copytree(bundles["openvino", "fp32"], tmp_path / "engines" / "cpu")
+    done = cli("bench", *quick)
+    assert done.code == 0
+    assert "left out: 'engines/kit' is not built" in done.err
+    named = cli("bench", "engines/cpu", kit, *quick)
+    assert named.code == 4
+    assert "tiny-openvino-fp32" in named.out
+
+
 def test_import_checkpoint_converts_and_does_not_overwrite(cli: Cli, tmp_path: Path) -> None:
     pickle = tmp_path / "theirs.pkl"
     torch.save({"state": {}, "epoch": 3}, pickle)

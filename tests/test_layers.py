@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.layers import LayerRecord, check_share, int8_shortfall, mac_shares
+from lightawnet_edge.layers import (
+    LayerRecord,
+    check_share,
+    fp16_shortfall,
+    int8_shortfall,
+    mac_shares,
+)
 from lightawnet_edge.specs import Precision
 
 INT8, FP32 = Precision.INT8, Precision.FP32
@@ -84,3 +90,20 @@ def test_a_share_outside_its_range_is_refused(share: float) -> None:
         check_share(share)
     check_share(None)
     check_share(1.0)
+
+
+def test_an_fp16_engine_must_run_in_fp16_dynamic_layers_too() -> None:
+    def layer(executed: Precision, macs: int) -> LayerRecord:
+        return LayerRecord(
+            name=str(macs), requested=Precision.FP16, executed=executed, macs=macs, computed=True
+        )
+
+    most = (layer(Precision.FP16, 91), layer(Precision.FP32, 9))
+    assert fp16_shortfall(Precision.FP16, most) is None
+    some = (layer(Precision.FP16, 89), layer(Precision.FP32, 11))
+    assert fp16_shortfall(Precision.FP16, some) == (
+        "0.89 of the convolution MACs ran in FP16, expected at least 0.9. Outside FP16, with their "
+        "share of the MACs: '11' (11.0%; asked for fp16, ran in fp32)."
+    )
+    assert fp16_shortfall(Precision.INT8, some) is None
+    assert fp16_shortfall(Precision.FP16, ()) is None

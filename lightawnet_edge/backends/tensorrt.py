@@ -32,6 +32,7 @@ from lightawnet_edge.backends.tensorrt_log import (
     EngineLayer,
     convolution_records,
     parse_layers,
+    widest,
 )
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.specs import Precision, Target
@@ -118,6 +119,9 @@ def build(
 ) -> Built:
     """Build an ONNX file into `folder`, and read back what its convolutions execute.
 
+    Of an engine for several compute capabilities each is asked, and each layer's widest precision
+    counts.
+
     Args:
         trt: A module from `import_tensorrt`.
         source: Typed ONNX file.
@@ -131,11 +135,18 @@ def build(
     """
     if timing_cache is not None and timing_cache.is_file():
         options = replace(options, timing_cache=timing_cache.read_bytes())
-    plan = build_plan(trt, source.read_bytes(), options)
+    graph = source.read_bytes()
+    plan = build_plan(trt, graph, options)
     (folder / ENGINE).write_bytes(plan.data)
     if timing_cache is not None and plan.timing_cache:
         timing_cache.write_bytes(plan.timing_cache)
-    return Built(engine=ENGINE, layers=convolution_records(plan.layers, requested))
+    told = [plan.layers]
+    if len(options.capabilities) > 1:  # of several the log tells of one
+        alone = (replace(options, capabilities=(one,)) for one in options.capabilities)
+        told = [build_plan(trt, graph, one).layers for one in alone]
+    return Built(
+        engine=ENGINE, layers=widest(convolution_records(layers, requested) for layers in told)
+    )
 
 
 def build_plan(trt: Any, graph: bytes, options: BuildOptions) -> Plan:

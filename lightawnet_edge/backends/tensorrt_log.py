@@ -133,6 +133,19 @@ def convolution_records(
     return tuple(records)
 
 
+def widest(told: Iterable[tuple[LayerRecord, ...]]) -> tuple[LayerRecord, ...]:
+    """Of several accounts of the same convolutions: for each, the one of the widest precision.
+
+    One that does not tell counts as wider than any.
+    """
+    return tuple(max(records, key=_width) for records in zip(*told, strict=True))
+
+
+def _width(record: LayerRecord) -> int:
+    known = record.executed is not None
+    return _NARROW_FIRST.index(record.executed) if known else len(_NARROW_FIRST)
+
+
 def _layer_of(node: str, layers: tuple[EngineLayer, ...]) -> EngineLayer | None:
     """The layer that does a convolution's arithmetic: a library kernel before generated ones."""
     candidates = [layer for layer in layers if node in layer.nodes and layer.inputs]

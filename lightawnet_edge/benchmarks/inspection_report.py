@@ -13,6 +13,7 @@ from rich.text import Text
 
 from lightawnet_edge.benchmarks.inspection import SCHEMA, Inspection
 from lightawnet_edge.benchmarks.verdict import milliseconds, percent
+from lightawnet_edge.bundle import Manifest
 from lightawnet_edge.layers import LayerRecord, mac_shares
 from lightawnet_edge.specs import State
 
@@ -27,10 +28,14 @@ def verdict(found: Inspection) -> str:
     """What ran, what fell back, and where the time goes, in a few sentences."""
     if found.manifest.state is State.PENDING:
         return _asked(found.convolutions)
-    ran = sorted(found.executed.items(), key=lambda item: -item[1])
-    shares = ", ".join(f"{percent(share)} in {name.upper()}" for name, share in ran if share > 0)
-    where = "" if found.here else f"On {found.manifest.machine.get('cpu', 'another machine')}, "
-    sentences = [f"{where}{shares} of the convolution MACs.", _fallbacks(found.convolutions)]
+    kinds = sorted(found.executed.items(), key=lambda item: -item[1])
+    shares = ", ".join(f"{percent(share)} in {name.upper()}" for name, share in kinds if share > 0)
+    ran = _ran(found)
+    where = f"{_where(found.manifest)}, " if ran and not found.here else ""
+    told = f"{where}{shares} of the convolution MACs."
+    if not ran:
+        told = f"The builder planned {told} The engine never ran: lightawnet-edge build."
+    sentences = [told, _fallbacks(found.convolutions, ran=ran)]
     if found.profile is not None:
         work = [f"{percent(part.share)} {part.kind}" for part in found.work[:_NAMED]]
         sentences.append(f"Time of the layers: {', '.join(work)}.")
@@ -59,7 +64,7 @@ def convolutions(found: Inspection) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("convolution", no_wrap=True)
     table.add_column("asked")
-    table.add_column("ran")
+    table.add_column("ran" if _ran(found) else "planned")
     table.add_column("kernel", overflow="fold")
     timed = found.profile is not None
     for heading in ("MACs\n%", *(("time\nms", "\n%") if timed else ())):
@@ -148,19 +153,30 @@ def _asked(layers: Sequence[LayerRecord]) -> str:
     )
 
 
-def _fallbacks(layers: Sequence[LayerRecord]) -> str:
+def _ran(found: Inspection) -> bool:
+    """Whether the engine ran anywhere; what a builder planned is no more than that."""
+    return found.here or found.manifest.state is not State.UNCHECKED
+
+
+def _where(manifest: Manifest) -> str:
+    """The machine that an engine was read back on, when it was finished."""
+    bound = manifest.kit and manifest.kit.bound
+    machine = bound.device if bound else manifest.machine.get("cpu")
+    return f"On {machine or 'another machine'}"
+
+
+def _fallbacks(layers: Sequence[LayerRecord], *, ran: bool) -> str:
     """Which layers run in another precision than they were asked for."""
     fallen = sorted((one for one in layers if one.fell_back), key=lambda one: -one.macs)
     if not fallen:
-        return "Every convolution ran as it was asked to."
+        return f"Every convolution {'ran' if ran else 'is planned'} as it was asked to."
     names = ", ".join(
         f"{one.name} ({one.requested} → {one.executed or 'not found'})" for one in fallen[:_NAMED]
     )
     more = f" and {len(fallen) - _NAMED} more" if len(fallen) > _NAMED else ""
     one = len(fallen) == 1
-    return (
-        f"{len(fallen)} did not run as {'it was' if one else 'they were'} asked to: {names}{more}."
-    )
+    verb = "did not run" if ran else f"{'is' if one else 'are'} not planned"
+    return f"{len(fallen)} {verb} as {'it was' if one else 'they were'} asked to: {names}{more}."
 
 
 def _source(found: Inspection) -> str:

@@ -54,6 +54,8 @@ class KitOrder:
     precision: Precision
     method: Method | None
     """Of INT8 ranges; None where the frames shall choose."""
+    min_int8_share: float | None
+    """Of the MACs that the device's engine must run in INT8; None: the usual."""
     contract: Contract
     calibration: CalibrationSet
     check: CalibrationSet
@@ -212,5 +214,6 @@ def _kit(typed: TypedGraph, order: KitOrder, graph: str, tolerance: Tolerance) -
             "on": order.check.source.to_json(),
         },
         tolerance=tolerance,
+        min_int8_share=order.min_int8_share,
         trtexec=line,
     )

@@ -27,7 +27,7 @@ from lightawnet_edge.export.spec import (
 from lightawnet_edge.export.stages import DEVICE_GRAPH, Narrate, Stages, tool_versions
 from lightawnet_edge.export.standing import standing_bundle
 from lightawnet_edge.export.tensorrt import finish_here, request_of
-from lightawnet_edge.layers import int8_shortfall
+from lightawnet_edge.layers import int8_shortfall, mac_shares
 from lightawnet_edge.likeness import PRINTS, write_prints
 from lightawnet_edge.machine import machine_summary
 from lightawnet_edge.model.checkpoint import (
@@ -81,6 +81,9 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
     auto = {}
     if routing is Routing.AUTO or spec.max_dice_drop is not None:
         auto = {"auto": [spec.max_dice_drop, masks_digest(calibration)]}
+    kit = {}
+    if request is not None:
+        kit = {"kit": [repr(request), check.source.sha256, spec.min_int8_share]}
     inputs = digest_of(
         {
             "target": str(spec.target),
@@ -90,7 +93,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
             "checkpoint": source.sha256,
             "calibration": calibrated and calibrated.sha256,
             "tools": tools,
-            **({"kit": [repr(request), check.source.sha256]} if request else {}),
+            **kit,
             **auto,
             **({"method": str(spec.method)} if spec.precision is Precision.INT8 else {}),
         }
@@ -146,16 +149,13 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
 
 
 def _check_int8(manifest: Manifest, spec: ExportSpec, outcome: str) -> None:
-    if manifest.state is State.PENDING:
-        return
-    shortfall = int8_shortfall(
-        manifest.precision,
-        manifest.executed,
-        manifest.layers,
-        spec.min_int8_share,
-    )
+    layers, executed, clause = manifest.layers, manifest.executed, ""
+    if manifest.state is State.PENDING:  # an engine cannot do better than its graph asks for
+        layers = tuple(replace(layer, executed=layer.requested) for layer in layers)
+        executed, clause = mac_shares(layers), "If all runs as the graph asks, "
+    shortfall = int8_shortfall(manifest.precision, executed, layers, spec.min_int8_share)
     if shortfall is not None:
         raise CheckFailedError(
-            f"{manifest.name}: {shortfall} {outcome}; --min-int8-share 0 takes it as it is, for "
-            "'lightawnet-edge inspect' to look at."
+            f"{manifest.name}: {clause}{shortfall} {outcome}; --min-int8-share 0 takes it as it "
+            "is, for 'lightawnet-edge inspect' to look at."
         )

@@ -111,6 +111,7 @@ class Stages:
             request=request,
             precision=self.spec.precision,
             method=self.spec.method,
+            min_int8_share=self.spec.min_int8_share,
             contract=replace(self.contract, probability=self.spec.probability),
             calibration=self.calibration,
             check=check,

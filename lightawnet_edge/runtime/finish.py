@@ -39,7 +39,7 @@ from lightawnet_edge.errors import (
     SpecError,
 )
 from lightawnet_edge.kit import Binding, Kit, Replay
-from lightawnet_edge.layers import LayerRecord, mac_shares
+from lightawnet_edge.layers import LayerRecord, fp16_shortfall, int8_shortfall, mac_shares
 from lightawnet_edge.runtime.golden import Golden, replay, shortfalls
 from lightawnet_edge.specs import Precision, State
 
@@ -86,8 +86,10 @@ def build_kit(
     Raises:
         SpecError: The bundle is no kit, or made for another device or kind of TensorRT.
         ArtifactError: A file has changed, or TensorRT does not take the graph.
-        BackendUnavailableError: TensorRT or the device is missing; nothing was changed.
-        CheckFailedError: The engine computes something else; nothing was changed.
+        BackendUnavailableError: TensorRT or the device is missing, or an engine would be replaced
+            that was proven by one that cannot be; nothing was changed.
+        CheckFailedError: The engine computes something else, or in another precision; nothing was
+            changed.
     """
     bundle = Bundle.open(path)
     manifest = bundle.manifest
@@ -109,6 +111,11 @@ def build_kit(
         raise CheckFailedError(
             f"{error} '{path}' is left as it was (state: {manifest.state})."
         ) from error
+    if manifest.state is State.BUILT and made.not_replayed is not None:
+        raise BackendUnavailableError(
+            "replay",
+            f"{made.not_replayed}\n'{path}' keeps its engine (state: {manifest.state}).",
+        )
     if manifest.state is not State.PENDING:  # killed between two files, it must not look built
         _write(path, replace(manifest, state=State.PENDING))
     replace_file(bundle.engine, made.plan)
@@ -161,11 +168,9 @@ def finish(
         found, layers = _replayed(trt, session, kit, golden, layers)
     except BackendUnavailableError as error:
         not_replayed = error.reason
-    return Finished(
-        plan=plan,
-        manifest=_told(manifest, replace(kit, bound=bound, replay=found), plan, layers),
-        not_replayed=not_replayed,
-    )
+    told = _told(manifest, replace(kit, bound=bound, replay=found), plan, layers)
+    _check_precision(told, kit, narrate)
+    return Finished(plan=plan, manifest=told, not_replayed=not_replayed)
 
 
 def _verify_sources(bundle: Bundle, kit: Kit) -> None:
@@ -269,6 +274,23 @@ def _told(manifest: Manifest, kit: Kit, plan: bytes, built: tuple[LayerRecord, .
         files={**manifest.files, manifest.engine: hashlib.sha256(plan).hexdigest()},
         tools={**manifest.tools, tool.lower(): version},
     )
+
+
+def _check_precision(manifest: Manifest, kit: Kit, narrate: Narrate) -> None:
+    """Refuse an engine that runs too little in the precision that was asked for.
+
+    A layer of which neither log nor inspector tells is no proof of a fault: it is named.
+    """
+    layers = [
+        replace(layer, executed=layer.executed or layer.requested) for layer in manifest.layers
+    ]
+    if unknown := [layer.name for layer in manifest.layers if not layer.executed]:
+        narrate(f"the engine does not tell what it executes of {', '.join(unknown)}")
+    shortfall = int8_shortfall(
+        manifest.precision, mac_shares(layers), layers, kit.min_int8_share
+    ) or fp16_shortfall(manifest.precision, layers)
+    if shortfall is not None:
+        raise CheckFailedError(f"The engine runs in another precision than its graph: {shortfall}")
 
 
 def _agreement(found: Replay) -> Mapping[str, float]:

@@ -89,7 +89,11 @@ def _precisions(manifest: Manifest) -> dict[str, str]:
     asked = mac_shares(replace(layer, executed=layer.requested) for layer in manifest.layers)
     rows = {"asks for": f"{_shares(asked)} (share of the convolution MACs)"}
     if manifest.executed:
-        rows["executes"] = f"{_shares(manifest.executed)} (read back when it was built)"
+        whose = "read back when it was built"
+        if manifest.state is State.UNCHECKED:
+            several = len(_kit(manifest).capabilities) > 1
+            whose = f"planned by the builder{'; of the GPUs the widest counts' if several else ''}"
+        rows["executes"] = f"{_shares(manifest.executed)} ({whose})"
     return rows
 
 

@@ -37,10 +37,10 @@ class Segmenter:
             threads: CPU threads of the engine; None leaves the choice to the backend.
 
         Raises:
-            ArtifactError: The folder is no bundle, a file of it has changed, or it is a kit whose
-                engine is not there yet or never ran.
+            ArtifactError: The folder is no bundle, or a file of it has changed.
             BackendUnavailableError: The bundle's backend is not installed, or cannot run its
-                precision on this machine.
+                precision on this machine; or it is a kit whose engine is not there yet or never
+                ran.
             SpecError: `threads` is not positive.
         """
         if threads is not None and threads < 1:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lightawnet_edge.backends.tensorrt_log import convolution_records, parse_layers
+from lightawnet_edge.backends.tensorrt_log import convolution_records, parse_layers, widest
+from lightawnet_edge.layers import LayerRecord
 from lightawnet_edge.specs import Precision
 
 _TENSOR = "{{ Name: t, Dimensions: [1,16], Strides: [16,1], Datatype: {}, Format: (Linear) rows }}"
@@ -58,3 +59,15 @@ def test_what_the_log_does_not_tell_stays_unknown() -> None:
     wanted = {"e3/gather": Precision.FP16, "u9/missing": Precision.FP16}
     assert [r.executed for r in convolution_records(parse_layers(LOG), wanted)] == [None, None]
     assert parse_layers("Layers:\nof some other form") == ()
+
+
+def test_of_several_gpus_the_widest_precision_counts() -> None:
+    def told(*executed: Precision | None) -> tuple[LayerRecord, ...]:
+        return tuple(
+            LayerRecord(name=str(index), executed=one) for index, one in enumerate(executed)
+        )
+
+    int8, fp16, fp32 = Precision.INT8, Precision.FP16, Precision.FP32
+    one, other = told(int8, fp16, int8, fp32), told(int8, fp32, None, fp16)
+    assert widest([one, other]) == told(int8, fp32, None, fp32)
+    assert widest([one]) == one

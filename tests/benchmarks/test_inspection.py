@@ -192,6 +192,29 @@ def test_a_kit_that_is_not_built_tells_what_it_asks_for(
     assert "did not run" not in told
 
 
+def test_an_engine_that_never_ran_is_told_as_a_plan(
+    make_bundle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(target: object, precision: object) -> object:
+        raise BackendUnavailableError("tensorrt-rtx int8", "no GPU is visible")
+
+    monkeypatch.setattr(backends, "get_for", absent)
+    bundle = make_bundle("b", layers=RECORDED, state=State.UNCHECKED)
+    found = inspect(InspectSpec(bundle=bundle.path))
+    assert verdict(found) == (
+        "The builder planned 70 % in INT8, 30 % in FP32 of the convolution MACs. The engine never "
+        "ran: lightawnet-edge build. Every convolution is planned as it was asked to."
+    )
+    text = text_of(found)
+    assert " planned " in text
+    assert " ran " not in text.partition("Every")[2].partition("missing")[0]
+    fallen = replace(RECORDED[0], requested=Precision.FP16)
+    bundle = make_bundle("c", layers=(fallen, *RECORDED[1:]), state=State.UNCHECKED)
+    assert "1 is not planned as it was asked to: " in verdict(
+        inspect(InspectSpec(bundle=bundle.path))
+    )
+
+
 def test_without_opencv_the_kernels_are_still_told(
     make_bundle: Any, by_hand: ByHand, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from lightawnet_edge.backends.onnxruntime import OnnxRuntimeBackend
 from lightawnet_edge.backends.openvino import OpenVinoBackend
 from lightawnet_edge.bundle import Bundle
 from lightawnet_edge.calibration.frames import CalibrationSet
-from lightawnet_edge.errors import BackendUnavailableError, SpecError
+from lightawnet_edge.errors import BackendUnavailableError, CheckFailedError, SpecError
 from lightawnet_edge.export import tensorrt
 from lightawnet_edge.export.describe import describe
 from lightawnet_edge.export.kit import check_set, golden_of, tolerance_for
@@ -293,6 +293,20 @@ def test_fp32_needs_no_second_graph_and_settings_go_along(
     assert kit.graph == bundle.manifest.device_graph == "device.onnx"
     assert set(bundle.manifest.files) == {"device.onnx", GOLDEN}
     assert bundle.manifest.calibration is None
+
+
+def test_a_kit_that_asks_for_too_little_int8_is_refused_and_the_limit_goes_with_it(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        CheckFailedError,
+        match=r"If all runs as the graph asks, 0\.9\d* of the convolution",
+    ):
+        kit_of(checkpoint, dataset, tmp_path, Precision.INT8, min_int8_share=1.0)
+    assert not list(tmp_path.glob("*"))
+    bundle = kit_of(checkpoint, dataset, tmp_path, Precision.INT8, min_int8_share=0.5)
+    assert bundle.manifest.kit is not None
+    assert bundle.manifest.kit.min_int8_share == 0.5
 
 
 @pytest.mark.parametrize(

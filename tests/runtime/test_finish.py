@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from lightawnet_edge import Segmenter, backends
-from lightawnet_edge.backends.base import Session
+from lightawnet_edge.backends.base import Built, Session
 from lightawnet_edge.backends.cuda_driver import CudaDevice
 from lightawnet_edge.backends.onnxruntime import OnnxRuntimeBackend
 from lightawnet_edge.backends.tensorrt import build
@@ -31,6 +31,7 @@ from lightawnet_edge.errors import (
     SpecError,
 )
 from lightawnet_edge.kit import Binding, BuilderSettings, Tolerance
+from lightawnet_edge.runtime import finish
 from lightawnet_edge.runtime.finish import build_kit
 from lightawnet_edge.runtime.golden import GOLDEN, Golden
 from lightawnet_edge.runtime.kit_text import describe_kit, next_steps
@@ -41,7 +42,10 @@ Kits = dict[str, Path]
 
 @pytest.fixture
 def rtx(kits: Kits, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(kits["tensorrt-rtx"], tmp_path / "kit"))
+    """An engine for RTX GPUs that never ran, as of a kit for one of them: it builds sooner."""
+    copy = Path(shutil.copytree(kits["tensorrt-rtx"], tmp_path / "kit"))
+    rewrite(copy, capabilities=(86,))
+    return copy
 
 
 @pytest.fixture
@@ -108,6 +112,51 @@ def test_a_built_bundle_is_left_alone_unless_forced(rtx: Path) -> None:
     assert build_kit(rtx, force=True, open_session=on_a_cpu).built
 
 
+def test_a_proven_engine_is_not_replaced_by_one_that_cannot_be(rtx: Path) -> None:
+    build_kit(rtx, open_session=on_a_cpu)
+    before = {file.name: file.read_bytes() for file in rtx.iterdir()}
+    with pytest.raises(
+        BackendUnavailableError, match=r"no NVIDIA driver\.\n.* keeps its engine \(state: built\)"
+    ):
+        build_kit(rtx, force=True, open_session=no_driver)
+    assert {file.name: file.read_bytes() for file in rtx.iterdir()} == before
+
+
+def run_in(monkeypatch: pytest.MonkeyPatch, executed: Precision | None) -> None:
+    """Let every convolution execute this precision, as far as the read-back knows."""
+
+    def built(*arguments: Any, **options: Any) -> Built:
+        made = build(*arguments, **options)
+        return replace(made, layers=tuple(replace(one, executed=executed) for one in made.layers))
+
+    monkeypatch.setattr(finish, "build", built)
+
+
+def test_an_engine_that_runs_in_another_precision_is_refused_and_nothing_changes(
+    rtx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (rtx / MANIFEST).read_bytes()
+    run_in(monkeypatch, Precision.FP32)
+    with pytest.raises(
+        CheckFailedError,
+        match=r"another precision than its graph: 0 of the convolution MACs ran in "
+        r"FP16, expected at least 0\.9\. Outside FP16.* is left as it was \(state: unchecked\)",
+    ):
+        build_kit(rtx, open_session=on_a_cpu)
+    assert (rtx / MANIFEST).read_bytes() == before
+
+
+def test_what_an_engine_does_not_tell_is_said_and_no_fault(
+    rtx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_in(monkeypatch, None)
+    said: list[str] = []
+    assert build_kit(rtx, open_session=on_a_cpu, narrate=said.append).built
+    assert any("does not tell what it executes of e1/depthwise" in line for line in said)
+    assert Bundle.open(rtx).manifest.executed["unknown"] == 1
+    assert "100.0% unknown" in describe_kit(Bundle.open(rtx))
+
+
 def test_an_engine_that_cannot_run_here_is_left_unchecked(rtx: Path) -> None:
     result = build_kit(rtx, open_session=no_driver)
     assert result.not_replayed == "there is no NVIDIA driver."
@@ -115,7 +164,9 @@ def test_an_engine_that_cannot_run_here_is_left_unchecked(rtx: Path) -> None:
     assert manifest.state is State.UNCHECKED
     assert manifest.agreement == {}
     Bundle.open(rtx).verify()
-    with pytest.raises(ArtifactError, match=r"an engine that never ran .* lightawnet-edge build"):
+    with pytest.raises(
+        BackendUnavailableError, match=r"an engine that never ran .* lightawnet-edge build"
+    ):
         Segmenter.load(rtx)
 
 
@@ -238,7 +289,9 @@ def test_a_kit_of_an_earlier_version_has_the_usual_settings(rtx: Path) -> None:
 def test_a_pending_kit_tells_how_to_finish_it(orin: Path) -> None:
     bundle = Bundle.open(orin)
     bundle.verify()
-    with pytest.raises(ArtifactError, match=r"no engine yet .* on the jetson-orin: lightawnet-ed"):
+    with pytest.raises(
+        BackendUnavailableError, match=r"no engine yet .* on the jetson-orin: lightawnet-ed"
+    ):
         Segmenter.load(orin)
     steps = next_steps(bundle)
     assert "\n  lightawnet-edge build kit\n" in steps
