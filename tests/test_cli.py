@@ -122,7 +122,7 @@ def test_a_kit_that_cannot_be_built_here_stays_pending(
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     done = cli("build", kits["tensorrt"])
     assert done.code == 4
-    assert "is left as it was (state: pending)" in done.err
+    assert "is for jetson-orin, and left as it was (state: pending)" in done.err
     assert done.out == ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightawnet_edge.backends.devices import RTX
 from lightawnet_edge.bundle import Contract
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.kit import USUAL_SETTINGS, BuilderSettings
@@ -125,6 +126,8 @@ class ExportSpec:
             "--jetpack": options.jetpack,
             "--dla": options.dla,
         }
+        if self.target is Target.TENSORRT_RTX and (options.device or "").lower() == RTX:
+            of_device.pop("--device")  # which is what the target says
         named = [name for name, value in of_device.items() if value]
         if self.target is Target.TENSORRT_RTX and named:
             raise SpecError(

@@ -105,7 +105,10 @@ def build_kit(
         made = finish(path, manifest, shown=path, narrate=narrate, open_session=open_session)
     except BackendUnavailableError as error:
         # The reason may end in a command.
-        reason = f"{error.reason}\n'{path}' is left as it was (state: {manifest.state})."
+        reason = (
+            f"{error.reason}\n'{path}' is for {manifest.kit.device}, and left as it was (state: "
+            f"{manifest.state})."
+        )
         raise BackendUnavailableError(error.name, reason) from error
     except CheckFailedError as error:
         raise CheckFailedError(

@@ -10,7 +10,7 @@ from lightawnet_edge.backends.devices import RTX, Platform
 from lightawnet_edge.bundle import Bundle, Manifest
 from lightawnet_edge.kit import Kit
 from lightawnet_edge.layers import mac_shares
-from lightawnet_edge.specs import State
+from lightawnet_edge.specs import Precision, State
 
 
 def describe_kit(bundle: Bundle) -> str:
@@ -120,7 +120,8 @@ def _simulated(manifest: Manifest) -> dict[str, str]:
         rows["loses"] = f"{drop}; FP32 has {found['dice_fp32']:.4f}"
     if second := found.get("openvino"):
         drop = _drop(second)
-        rows["openvino"] = f"differs by {_difference(second)}{drop and f'; loses {drop}'}"
+        how = " (FP32 with FP16 kernels)" if manifest.precision is Precision.FP16 else ""
+        rows["openvino"] = f"differs by {_difference(second)}{drop and f'; loses {drop}'}{how}"
     return rows
 
 

@@ -147,9 +147,12 @@ def test_a_kit_says_how_far_it_is_from_fp32_and_what_that_costs_where_masks_tell
     assert rows(**drop, openvino={**second, **drop}) == [
         *without,
         f"  loses     {loses}; FP32 has 0.6780",
-        f"  openvino  differs by {difference}; loses {loses}",
+        f"  openvino  differs by {difference}; loses {loses} (FP32 with FP16 kernels)",
     ]
-    assert rows(openvino=second) == [*without, f"  openvino  differs by {difference}"]
+    assert rows(openvino=second) == [
+        *without,
+        f"  openvino  differs by {difference} (FP32 with FP16 kernels)",
+    ]
     own = f"{simulated}frames of '{dataset.name}', which calibrated it, simulated on a CPU)"
     assert rows(on=calibration.to_json()) == [own]
     packaged = {"name": "packaged evaluation frames", "sha256": "0" * 64}
@@ -390,6 +393,14 @@ def test_packaged_frames_that_set_scales_are_not_those_that_check(dataset: Path)
     assert not set(apart.files) & set(packaged.files)
     mine = CalibrationSet.open(dataset)
     assert check_set(mine, None, packaged=False) is mine
+
+
+def test_the_device_of_rtx_engines_may_be_said() -> None:
+    options = TensorRtOptions(device="RTX")
+    ExportSpec(target=Target.TENSORRT_RTX, precision=Precision.FP16, tensorrt=options)
+    options = TensorRtOptions(device="jetson-orin")
+    with pytest.raises(SpecError, match="--device is for --target tensorrt"):
+        ExportSpec(target=Target.TENSORRT_RTX, precision=Precision.FP16, tensorrt=options)
 
 
 def test_frames_of_ones_own_check_a_kit_and_are_none_of_those_that_calibrate_it(

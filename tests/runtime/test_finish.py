@@ -235,7 +235,8 @@ def test_a_bundle_that_is_no_kit_is_refused(rtx: Path) -> None:
 def test_without_tensorrt_a_kit_stays_pending(orin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(
-        BackendUnavailableError, match=r"JetPack .*\n'.*' is left as it was \(state: pending\)"
+        BackendUnavailableError,
+        match=r"JetPack .*\n'.*' is for jetson-orin, and left as it was \(state: pending\)",
     ):
         build_kit(orin)
     assert Bundle.open(orin).manifest.state is State.PENDING
