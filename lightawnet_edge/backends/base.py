@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge.layers import CONVOLUTION, LayerRecord
@@ -50,11 +51,28 @@ class DeviceTime:
     """Between the copies."""
 
 
+def handed_over(name: str, value: NDArray[Any], out: Tensors | None) -> NDArray[Any]:
+    """Copy an output out of a session's memory: into the caller's array, or into a new one."""
+    if out is None or name not in out:
+        return np.array(value)
+    np.copyto(out[name], value, casting="no")
+    return out[name]
+
+
 class Session(Protocol):
     """A loaded engine that owns device memory until it is closed."""
 
-    def infer(self, frame: NDArray[Any], outputs: tuple[str, ...]) -> Tensors:
-        """Run one frame, synchronously; the outputs are the caller's to keep."""
+    def infer(
+        self, frame: NDArray[Any], outputs: tuple[str, ...], out: Tensors | None = None
+    ) -> Tensors:
+        """Run one frame, synchronously; the outputs are the caller's to keep.
+
+        Args:
+            frame: The engine's input, contiguous.
+            outputs: Names of what is wanted.
+            out: Arrays of the outputs' shapes and types that receive them, by name; an output
+                without one gets a new array.
+        """
 
     def device_time(self) -> DeviceTime | None:
         """Of the last call; None where the engine runs on the CPU, or its device does not say."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from lightawnet_edge.backends.base import WARMUP, Built, ReadBack, Tensors, kind_of
+from lightawnet_edge.backends.base import WARMUP, Built, ReadBack, Tensors, handed_over, kind_of
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.specs import Precision
@@ -132,10 +132,19 @@ class OnnxRuntimeSession:
         self._session: Any = session
         self._input = session.get_inputs()[0].name
 
-    def infer(self, frame: NDArray[Any], outputs: tuple[str, ...]) -> Tensors:
-        """Run one frame; outputs that are not asked for are not computed."""
+    def infer(
+        self, frame: NDArray[Any], outputs: tuple[str, ...], out: Tensors | None = None
+    ) -> Tensors:
+        """Run one frame; outputs that are not asked for are not computed.
+
+        ONNX Runtime makes new arrays with each call: `out` spares the caller none of them.
+        """
         values = self._session.run(list(outputs), {self._input: frame})
-        return dict(zip(outputs, values, strict=True))
+        wanted = out or {}
+        return {
+            name: handed_over(name, value, out) if name in wanted else value
+            for name, value in zip(outputs, values, strict=True)
+        }
 
     def device_time(self) -> None:
         """It runs on the CPU."""

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge.backends.base import WARMUP, Built, ReadBack, Tensors, kind_of
+from lightawnet_edge.backends.base import WARMUP, Built, ReadBack, Tensors, handed_over, kind_of
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.specs import Precision
@@ -122,11 +121,15 @@ class OpenVinoSession:
         self._request: Any = compiled.create_infer_request()
         self._names = [port.get_any_name() for port in compiled.outputs]
 
-    def infer(self, frame: NDArray[Any], outputs: tuple[str, ...]) -> Tensors:
+    def infer(
+        self, frame: NDArray[Any], outputs: tuple[str, ...], out: Tensors | None = None
+    ) -> Tensors:
         """Run one frame; copies the outputs, which are views that the next call overwrites."""
         self._request.infer([frame], share_inputs=True)
         return {
-            name: np.array(self._request.get_output_tensor(self._names.index(name)).data)
+            name: handed_over(
+                name, self._request.get_output_tensor(self._names.index(name)).data, out
+            )
             for name in outputs
         }
 

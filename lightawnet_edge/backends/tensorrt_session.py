@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge.backends.base import DeviceTime, Tensors
+from lightawnet_edge.backends.base import DeviceTime, Tensors, handed_over
 from lightawnet_edge.backends.cuda_driver import CudaDevice, find_device
 from lightawnet_edge.backends.cuda_runtime import Cuda, open_cuda
 from lightawnet_edge.backends.devices import AMPERE
@@ -40,7 +40,7 @@ class _Tensor:
 class TensorRtSession:
     """A deserialized engine with its memory. Not for two threads at a time.
 
-    All memory is allocated here, none by `infer`, but for the copies that it returns.
+    All memory is allocated here, none by `infer`, but for outputs that it is given no array for.
     """
 
     def __init__(self, trt: Any, plan: bytes, cuda: Cuda, *, host_code: bool = False) -> None:
@@ -74,14 +74,16 @@ class TensorRtSession:
             self.close()
             raise
 
-    def infer(self, frame: NDArray[Any], outputs: tuple[str, ...]) -> Tensors:
+    def infer(
+        self, frame: NDArray[Any], outputs: tuple[str, ...], out: Tensors | None = None
+    ) -> Tensors:
         """Run one frame; every output crosses to the host, those asked for are copied."""
         (source,) = (tensor for tensor in self._tensors.values() if tensor.is_input)
         np.copyto(source.array, frame)
         assert self._queue is not None, "a closed session was used"
         self._queue()
         self._cuda.wait()
-        return {name: self._tensors[name].array.copy() for name in outputs}
+        return {name: handed_over(name, self._tensors[name].array, out) for name in outputs}
 
     def device_time(self) -> DeviceTime | None:
         """Of the last call, by events around the copies; None where CUDA does not tell."""

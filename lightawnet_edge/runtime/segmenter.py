@@ -52,20 +52,28 @@ class Segmenter:
         backend = backends.get_for(manifest.target, manifest.precision)
         return cls(backend.load(opened.engine, manifest.precision, threads), manifest)
 
-    def __call__(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def __call__(
+        self, frame: NDArray[np.uint8], out: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
         """Segment a frame.
 
         Args:
             frame: uint8, shape (H, W, 3), or (H, W) for gray, as the manifest's contract says. A
                 frame that is not contiguous is copied.
+            out: Array (H, W), uint8, that receives the mask, for loops that allocate nothing; None
+                makes a new one with each call.
 
         Returns:
-            Mask of shape (H, W), uint8, 0 or 255; the caller's to keep.
+            Mask of shape (H, W), uint8, 0 or 255: `out`, or an array that is the caller's to keep.
 
         Raises:
             SpecError: Shape or dtype differ from the contract, or the segmenter is closed.
         """
-        return self._infer(frame, "mask")
+        if out is None:
+            return self._infer(frame, "mask")
+        self._check_mask(out)
+        self._opened().infer(self._checked(frame), ("mask",), {"mask": out})
+        return out
 
     def probability(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Foreground probability (h, w), float32, at the size that the network works at.
@@ -112,6 +120,15 @@ class Segmenter:
         if self._session is None:
             raise SpecError("This segmenter is closed. Load the bundle again.")
         return self._session
+
+    def _check_mask(self, out: Any) -> None:
+        size = self.manifest.contract.frame_shape[:2]
+        if not isinstance(out, np.ndarray):
+            raise SpecError(f"The mask goes into a numpy array, not {type(out).__name__}.")
+        if out.dtype != np.uint8 or out.shape != size:
+            raise SpecError(
+                f"The array for the mask is {out.dtype} {out.shape}, expected uint8 {size}."
+            )
 
     def _checked(self, frame: NDArray[Any]) -> NDArray[np.uint8]:
         contract = self.manifest.contract

@@ -71,6 +71,21 @@ def test_outputs_are_the_caller_s_to_keep(target: Target, doubling: Path, tmp_pa
 
 
 @EACH
+def test_outputs_are_written_where_the_caller_wants_them(
+    target: Target, doubling: Path, tmp_path: Path
+) -> None:
+    backend = backends.get(target)
+    built = backend.build(doubling, tmp_path, Precision.FP32)
+    session = backend.load(tmp_path / built.engine, Precision.FP32, 1)
+    mine = np.zeros_like(session.infer(np.ones((2, 3), np.uint8), ("twice",))["twice"])
+    found = session.infer(np.full((2, 3), 7, np.uint8), ("half", "twice"), {"twice": mine})
+    assert found["twice"] is mine
+    assert (mine == 14).all()
+    assert (found["half"] == 3.5).all()
+    session.close()
+
+
+@EACH
 def test_every_precision_is_executed_or_refused_with_a_reason(target: Target) -> None:
     refusals = backends.get(target).refusals()
     assert set(refusals) == set(Precision)

@@ -83,7 +83,14 @@ def test_outputs_are_the_caller_s_to_keep() -> None:
     np.testing.assert_array_equal(first, frame(254))
 
 
-def test_nothing_is_allocated_once_a_session_is_open() -> None:
+def test_outputs_are_written_where_the_caller_wants_them() -> None:
+    session = open_one(HostCuda())
+    mine = np.zeros(SHAPE, np.uint8)
+    assert session.infer(frame(1), ("mask",), {"mask": mine})["mask"] is mine
+    np.testing.assert_array_equal(mine, frame(254))
+
+
+def test_nothing_is_allocated_on_the_device_once_a_session_is_open() -> None:
     api = HostCuda()
     session = open_one(api)
     before = api.calls["cudaMalloc"], len(api.memory)

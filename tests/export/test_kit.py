@@ -42,7 +42,7 @@ class Replayed:
     def __init__(self, run: Runs) -> None:
         self.run = run
 
-    def infer(self, frame: UInt8, outputs: tuple[str, ...]) -> dict[str, Any]:
+    def infer(self, frame: UInt8, outputs: tuple[str, ...], out: Any = None) -> dict[str, Any]:
         given = dict(zip(("mask", "probability"), self.run(frame), strict=True))
         return {name: given[name] for name in outputs}
 

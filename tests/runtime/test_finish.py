@@ -194,7 +194,7 @@ def test_masks_have_a_tolerance_of_their_own(rtx: Path) -> None:
 
 def test_an_engine_that_gives_nan_is_refused_whatever_the_tolerance(rtx: Path) -> None:
     class Broken:
-        def infer(self, frame: Any, outputs: tuple[str, ...]) -> dict[str, Any]:
+        def infer(self, frame: Any, outputs: tuple[str, ...], out: Any = None) -> dict[str, Any]:
             return {
                 "mask": np.zeros((64, 64), np.uint8),
                 "probability": np.full((64, 64), np.nan, np.float32),

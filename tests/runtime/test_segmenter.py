@@ -35,6 +35,23 @@ def test_masks_are_the_caller_s_and_repeat(bundles: Bundles, key: tuple[str, str
 
 
 @EACH
+def test_a_mask_is_written_into_the_caller_s_array(bundles: Bundles, key: tuple[str, str]) -> None:
+    frame = blobs(1, SIZE)[0][0]
+    wide = np.full((64, 128), 7, np.uint8)
+    with Segmenter.load(bundles[key], threads=1) as segmenter:
+        part = wide[:, 32:96]
+        assert segmenter(frame, out=part) is part
+        np.testing.assert_array_equal(part, segmenter(frame))
+        assert (wide[:, :32] == 7).all()
+        with pytest.raises(SpecError, match=r"is uint8 \(64, 128\), expected uint8 \(64, 64\)\."):
+            segmenter(frame, out=wide)
+        with pytest.raises(SpecError, match=r"is bool \(64, 64\), expected uint8"):
+            segmenter(frame, out=np.zeros((64, 64), np.bool_))
+        with pytest.raises(SpecError, match="goes into a numpy array, not list"):
+            segmenter(frame, out=[])  # type: ignore[arg-type]
+
+
+@EACH
 def test_frames_that_are_not_contiguous_are_handled(bundles: Bundles, key: tuple[str, str]) -> None:
     frame = blobs(1, SIZE)[0][0]
     view = np.asfortranarray(frame)
