@@ -28,7 +28,7 @@ CALLS = (
     "cudaEventCreate", "cudaEventDestroy", "cudaEventElapsedTime", "cudaEventRecordWithFlags",
     "cudaFree", "cudaFreeHost", "cudaGetLastError", "cudaGraphDestroy", "cudaGraphExecDestroy",
     "cudaGraphInstantiateWithFlags", "cudaGraphLaunch", "cudaHostAlloc", "cudaMalloc",
-    "cudaMemcpyAsync", "cudaStreamBeginCapture", "cudaStreamCreate", "cudaStreamDestroy",
+    "cudaMemcpyAsync", "cudaRuntimeGetVersion", "cudaStreamBeginCapture", "cudaStreamCreate", "cudaStreamDestroy",
     "cudaStreamEndCapture", "cudaStreamSynchronize",
 )  # fmt: skip
 ORIN = CudaDevice(name="Orin", capability=87, cuda="12.6")
@@ -228,4 +228,30 @@ def test_the_older_layout_of_cuda_python_is_found(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "cuda.cudart", HostCuda())
     cuda = open_cuda("11.4")
     assert cuda.stream == 7
+    cuda.close()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("recorded", [False, True], ids=["queued", "graph"])
+def test_a_device_copies_and_tells_the_time(recorded: bool) -> None:
+    """On any NVIDIA GPU: memory, stream, events and graph as `TensorRtSession` uses them."""
+    cuda = open_cuda(find_device().cuda)
+    size_bytes = 1 << 20
+    source, given = cuda.pinned(size_bytes)
+    target, found = cuda.pinned(size_bytes)
+    memory, start, end = cuda.device(size_bytes), cuda.event(), cuda.event()
+
+    def work() -> None:
+        cuda.mark(start)
+        cuda.to_device(memory, source, size_bytes)
+        cuda.to_host(target, memory, size_bytes)
+        cuda.mark(end)
+
+    run = cuda.record(work) if recorded else work
+    for value in (3, 200):
+        given[:], found[:] = value, 0
+        run()
+        cuda.wait()
+        assert (found == value).all()
+        assert 0 < cuda.between_s(start, end) < 1
     cuda.close()

@@ -19,7 +19,7 @@ import pytest
 
 from lightawnet_edge import Segmenter, backends
 from lightawnet_edge.backends.base import Built, Session
-from lightawnet_edge.backends.cuda_driver import CudaDevice
+from lightawnet_edge.backends.cuda_driver import CudaDevice, find_device
 from lightawnet_edge.backends.onnxruntime import OnnxRuntimeBackend
 from lightawnet_edge.backends.tensorrt import build
 from lightawnet_edge.backends.tensorrt_config import BuildOptions
@@ -361,3 +361,42 @@ def test_a_device_builds_replays_segments_and_is_measured(
     assert record.device is not None
     assert record.device.compute.p50_s + record.device.copies.p50_s < record.latency.p50_s
     assert len(record.timing.gpu) == 2
+
+
+@pytest.mark.gpu
+def test_a_kit_from_elsewhere_is_finished_on_a_device(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    """The way of a user: `build` on a kit, again with the timing cache, and a plan of elsewhere."""
+    from lightawnet_edge.export.pipeline import export
+    from lightawnet_edge.export.spec import ExportSpec
+
+    try:
+        backends.get_for(Target.TENSORRT, Precision.FP16)
+    except BackendUnavailableError as error:
+        pytest.skip(str(error))
+    spec = ExportSpec(
+        target=Target.TENSORRT,
+        precision=Precision.FP16,
+        weights=str(checkpoint),
+        calibration=dataset,
+        out=tmp_path,
+    )
+    made = export(spec).bundle
+    files = {name: sha for name, sha in made.manifest.files.items() if name != made.engine.name}
+    write_manifest(made.path, replace(made.manifest, state=State.PENDING, files=files))
+    made.engine.unlink()
+
+    assert build_kit(made.path).built
+    (cache,) = tmp_path.glob("*.timing")
+    assert cache.stat().st_size > 0
+    assert build_kit(made.path, force=True).built
+    built = Bundle.open(made.path).manifest
+    assert built.state is State.BUILT
+    assert built.executed["fp16"] > 0.9
+    assert built.kit is not None
+    assert built.kit.bound is not None
+    assert built.kit.bound.device == find_device().name
+    rewrite(made.path, bound=replace(built.kit.bound, capabilities=(10,)))
+    with pytest.raises(BackendUnavailableError, match=r"built for SM10, .* build --force"):
+        Segmenter.load(made.path)
