@@ -28,8 +28,8 @@ CALLS = (
     "cudaEventCreate", "cudaEventDestroy", "cudaEventElapsedTime", "cudaEventRecordWithFlags",
     "cudaFree", "cudaFreeHost", "cudaGetLastError", "cudaGraphDestroy", "cudaGraphExecDestroy",
     "cudaGraphInstantiateWithFlags", "cudaGraphLaunch", "cudaHostAlloc", "cudaMalloc",
-    "cudaMemcpyAsync", "cudaRuntimeGetVersion", "cudaStreamBeginCapture", "cudaStreamCreate", "cudaStreamDestroy",
-    "cudaStreamEndCapture", "cudaStreamSynchronize",
+    "cudaMemcpyAsync", "cudaRuntimeGetVersion", "cudaStreamBeginCapture", "cudaStreamCreate",
+    "cudaStreamDestroy", "cudaStreamEndCapture", "cudaStreamSynchronize",
 )  # fmt: skip
 ORIN = CudaDevice(name="Orin", capability=87, cuda="12.6")
 BOUND = Binding(tensorrt="TensorRT 10.3.0", capabilities=(87,), device="Orin", cuda="12.6")
