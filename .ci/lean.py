@@ -13,8 +13,8 @@ import numpy as np
 
 import lightawnet_edge
 from lightawnet_edge import Segmenter
-from lightawnet_edge.frames import fit, image_files, read_frame
-from lightawnet_edge.samples import CALIBRATION, EVALUATION
+from lightawnet_edge.data.frames import fit, image_files, read_frame
+from lightawnet_edge.data.samples import CALIBRATION, EVALUATION
 
 ABSENT = ("torch", "onnx", "onnxruntime", "nncf", "cv2", "safetensors", "matplotlib")
 

@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lightawnet_edge.bundle import Bundle, Manifest
+    from lightawnet_edge.bundle.bundle import Bundle
+    from lightawnet_edge.bundle.manifest import Manifest
     from lightawnet_edge.errors import (
         ArtifactError,
         BackendUnavailableError,
@@ -25,12 +26,12 @@ __version__ = "0.1.0"
 _HOMES = {
     "ArtifactError": "errors",
     "BackendUnavailableError": "errors",
-    "Bundle": "bundle",
+    "Bundle": "bundle.bundle",
     "CheckFailedError": "errors",
     "ColorOrder": "specs",
     "EdgeError": "errors",
     "LightAWNet": "model.network",
-    "Manifest": "bundle",
+    "Manifest": "bundle.manifest",
     "Precision": "specs",
     "Routing": "specs",
     "Segmenter": "runtime.segmenter",

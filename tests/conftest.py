@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,19 +13,24 @@ import torch
 from hypothesis import settings
 from torch import nn
 
-from lightawnet_edge.backends.cuda_driver import find_device
+from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.bundle.manifest import Manifest, Source, write_manifest
+from lightawnet_edge.bundle.store import sha256_of
 from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.spec import ExportSpec, TensorRtOptions
+from lightawnet_edge.machine.cuda_driver import find_device
 from lightawnet_edge.model.checkpoint import CheckpointMeta, save_checkpoint
 from lightawnet_edge.model.network import EXPERTS, LightAWNet
-from lightawnet_edge.specs import Precision, Size, Target
+from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
 
 # Tests share their cores with others: how long an example takes says nothing.
 settings.register_profile("shared-cores", settings(), deadline=None)
 settings.load_profile("shared-cores")
 
 SIZE = Size(64, 64)
+MakeBundle = Callable[..., Bundle]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -133,3 +139,32 @@ def kits(
         )
         made[str(target)] = export(spec).bundle.path
     return made
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path) -> MakeBundle:
+    """Write a bundle whose engine is a text file."""
+
+    def make(
+        name: str, *, checkpoint: str = "c" * 64, frame: str = "24x32", **changes: Any
+    ) -> Bundle:
+        folder = tmp_path / "engines" / name
+        folder.mkdir(parents=True)
+        for file in ("engine.txt", "device.onnx"):
+            (folder / file).write_text(name)
+        contract = Contract(
+            frame=Size.parse(frame), color=ColorOrder.RGB, network=Size(16, 32),
+            normalization=Normalization(), threshold=0.5, probability=True,
+        )  # fmt: skip
+        values: dict[str, Any] = {
+            "name": name, "target": Target.ONNX, "precision": Precision.INT8, "agreement": {},
+            "routing": Routing.STATIC, "contract": contract, "tools": {}, "inputs_sha256": "0",
+            "engine": "engine.txt", "device_graph": "device.onnx", "calibration": None,
+            "files": {file.name: sha256_of(file) for file in folder.iterdir()},
+            "checkpoint": Source(name="c.safetensors", sha256=checkpoint),
+            "executed": {"int8": 0.9, "fp32": 0.1},
+        }  # fmt: skip
+        write_manifest(folder, Manifest(**(values | changes)))
+        return Bundle.open(folder)
+
+    return make

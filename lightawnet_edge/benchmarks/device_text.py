@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lightawnet_edge.backends.gpu_state import GpuState
 from lightawnet_edge.benchmarks.records import Record
 from lightawnet_edge.benchmarks.result import BenchResult
-from lightawnet_edge.benchmarks.verdict import milliseconds
+from lightawnet_edge.machine.gpu_state import GpuState
+from lightawnet_edge.scores.text import milliseconds
 
 
 def device_line(record: Record) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lightawnet_edge.benchmarks.records import Record
+from lightawnet_edge.bundle.layers import int8_shortfall
 from lightawnet_edge.errors import CheckFailedError
-from lightawnet_edge.layers import int8_shortfall
 from lightawnet_edge.specs import Precision
 
 

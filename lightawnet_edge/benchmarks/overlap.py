@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lightawnet_edge.benchmarks.accuracy import Pair
-from lightawnet_edge.bundle import Bundle
-from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.frames import read_frame
-from lightawnet_edge.likeness import (
+from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.data.frames import read_frame
+from lightawnet_edge.data.likeness import (
     PRINTS,
     FramePrint,
     Match,
@@ -16,6 +14,8 @@ from lightawnet_edge.likeness import (
     print_frame,
     read_prints,
 )
+from lightawnet_edge.data.pairs import Pair
+from lightawnet_edge.errors import ArtifactError, SpecError
 
 Overlap = Mapping[str, tuple[Match, ...] | None]
 """Bundle to the frames that its calibration set shows, too; None where it does not say on which

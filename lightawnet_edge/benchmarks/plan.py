@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lightawnet_edge.benchmarks.records import PYTORCH
-from lightawnet_edge.bundle import MANIFEST, Bundle, Contract
+from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.bundle.manifest import MANIFEST
+from lightawnet_edge.data.likeness import PRINTS
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.likeness import PRINTS
 from lightawnet_edge.specs import Precision, Routing
 
 BASELINE = "pytorch-eager"

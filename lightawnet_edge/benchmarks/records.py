@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from lightawnet_edge.benchmarks.stats import Latency, latency_doubts, summarize
 from lightawnet_edge.benchmarks.timing import DeviceLatency, Timing, gpu_doubts
-from lightawnet_edge.intervals import Interval, mean_interval
-from lightawnet_edge.layers import LayerRecord
+from lightawnet_edge.bundle.layers import LayerRecord
+from lightawnet_edge.scores.intervals import Interval, mean_interval
+from lightawnet_edge.scores.latency import Latency, latency_doubts, summarize
 from lightawnet_edge.specs import TENSORRT_TARGETS
 
 PYTORCH = "pytorch"

@@ -13,21 +13,15 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from lightawnet_edge.benchmarks import figures, stats
+from lightawnet_edge.benchmarks import figures
 from lightawnet_edge.benchmarks.device_text import conditions, device_line, gpu_text
 from lightawnet_edge.benchmarks.records import VISIBLE_DROP, Record
 from lightawnet_edge.benchmarks.result import BenchResult, Contours
-from lightawnet_edge.benchmarks.verdict import (
-    dice_texts,
-    executed_text,
-    fastest_first,
-    headline,
-    milliseconds,
-    percent,
-    tiles,
-)
-from lightawnet_edge.bundle import replace_file
+from lightawnet_edge.benchmarks.verdict import executed_text, fastest_first, headline, tiles
+from lightawnet_edge.bundle.store import replace_file
 from lightawnet_edge.errors import BackendUnavailableError
+from lightawnet_edge.scores import latency as stats
+from lightawnet_edge.scores.text import dice_texts, milliseconds, percent
 
 HTML, JSON = "report.html", "report.json"
 _MB = 1e6

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightawnet_edge.backends.cuda_driver import CudaDevice
-from lightawnet_edge.backends.devices import device_of
 from lightawnet_edge.benchmarks.records import Record
-from lightawnet_edge.benchmarks.stats import MAX_OTHERS, MIN_FRAMES
 from lightawnet_edge.errors import ArtifactError
-from lightawnet_edge.machine import Machine, MachineState
+from lightawnet_edge.machine.cuda_driver import CudaDevice
+from lightawnet_edge.machine.machine import Machine, MachineState
+from lightawnet_edge.scores.latency import MAX_OTHERS, MIN_FRAMES
+from lightawnet_edge.targets.tensorrt.devices import device_of
 
 SCHEMA = 1  # 1: first version. Say here what every later number changed.
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from lightawnet_edge import __version__
-from lightawnet_edge.backends.gpu_state import read_power_mode
-from lightawnet_edge.benchmarks.accuracy import find_pairs
 from lightawnet_edge.benchmarks.overlap import find_overlap, refuse_overlap
 from lightawnet_edge.benchmarks.plan import BenchSpec, by_name, find_bundles, make_plans
 from lightawnet_edge.benchmarks.process import COMMAND
 from lightawnet_edge.benchmarks.result import BenchResult, Failure
 from lightawnet_edge.benchmarks.session import Observer, Session, Step
-from lightawnet_edge.bundle import Bundle
-from lightawnet_edge.machine import read_machine, read_state
-from lightawnet_edge.samples import EVALUATION
+from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.data.pairs import find_pairs
+from lightawnet_edge.data.samples import EVALUATION
+from lightawnet_edge.machine.gpu_state import read_power_mode
+from lightawnet_edge.machine.machine import read_machine, read_state
 
 __all__ = ["BenchSpec", "Step", "bench", "find_bundles"]
 

@@ -14,20 +14,21 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge.backends.cuda_driver import CudaDevice, find_device
-from lightawnet_edge.backends.gpu_state import GpuState, read_gpu
-from lightawnet_edge.benchmarks.accuracy import Pair, at_size, frame_scores, spaced
+from lightawnet_edge.benchmarks.accuracy import frame_scores
 from lightawnet_edge.benchmarks.pictures import make_picture
 from lightawnet_edge.benchmarks.plan import BenchSpec, Plan
 from lightawnet_edge.benchmarks.process import WorkerProcess
 from lightawnet_edge.benchmarks.records import Record
 from lightawnet_edge.benchmarks.result import Picture
 from lightawnet_edge.benchmarks.timing import Timing
+from lightawnet_edge.bundle.layers import LayerRecord, mac_shares
+from lightawnet_edge.data.frames import UInt8, fit
+from lightawnet_edge.data.pairs import Pair, at_size, spaced
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError, SpecError
-from lightawnet_edge.frames import UInt8, fit
-from lightawnet_edge.layers import LayerRecord, mac_shares
-from lightawnet_edge.machine import busy_seconds, physical_cores
-from lightawnet_edge.metrics import SegmentationScore, score_mask
+from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
+from lightawnet_edge.machine.gpu_state import GpuState, read_gpu
+from lightawnet_edge.machine.machine import busy_seconds, physical_cores
+from lightawnet_edge.scores.masks import SegmentationScore, score_mask
 from lightawnet_edge.specs import TENSORRT_TARGETS, ColorOrder, Size
 
 _FRAMES = 8

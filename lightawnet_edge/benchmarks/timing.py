@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lightawnet_edge.backends.gpu_state import GpuState
-from lightawnet_edge.benchmarks.stats import Latency, summarize
+from lightawnet_edge.machine.gpu_state import GpuState
+from lightawnet_edge.scores.latency import Latency, summarize
 
 MAX_CLOCK_CHANGE = 0.02
 """Change of a GPU's clock over the rounds, as a share of the highest: less is the clock's own

@@ -9,8 +9,9 @@ import numpy as np
 
 from lightawnet_edge.benchmarks.records import Record
 from lightawnet_edge.benchmarks.result import BenchResult
-from lightawnet_edge.benchmarks.stats import MAX_OTHERS
-from lightawnet_edge.intervals import Interval, mean_interval
+from lightawnet_edge.scores.intervals import Interval, mean_interval
+from lightawnet_edge.scores.latency import MAX_OTHERS
+from lightawnet_edge.scores.text import dice_texts, milliseconds, percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,38 +77,14 @@ def tiles(result: BenchResult) -> list[Tile]:
     return found
 
 
-def milliseconds(seconds: float) -> str:
-    """Seconds as milliseconds with three significant digits."""
-    value = 1000 * seconds
-    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
-
-
-def dice_texts(drop: Interval, digits: int = 4) -> tuple[str, str]:
-    """A drop of Dice and its interval; a rounded zero has no sign."""
-    mean, low, high = (_signed(value, digits) for value in (drop.mean, drop.low, drop.high))
-    return mean, f"{low} … {high}"
-
-
 def executed_text(record: Record) -> str:
     """Precisions with their shares of the MACs, the largest first."""
     shares = sorted(record.executed.items(), key=lambda item: -item[1])
     return ", ".join(f"{percent(share)} {name}" for name, share in shares if share > 0)
 
 
-def percent(share: float) -> str:
-    """A share in percent; only the whole is called 100 %."""
-    if share >= 1:
-        return "100 %"
-    return f"{min(100 * share, 99.9):.1f}".removesuffix(".0") + " %"
-
-
 def _best(result: BenchResult) -> Record:
     return fastest_first([record for record in result.records if not record.is_baseline])[0]
-
-
-def _signed(value: float, digits: int) -> str:
-    text = f"{value:+.{digits}f}"
-    return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 
 def _cost(drop: Interval) -> str:

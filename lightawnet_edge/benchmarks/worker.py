@@ -19,10 +19,12 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge.backends.base import DeviceTime
-from lightawnet_edge.bundle import Bundle, Contract, sha256_of
+from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.bundle.layers import LayerRecord
+from lightawnet_edge.bundle.store import sha256_of
 from lightawnet_edge.errors import BackendUnavailableError, EdgeError, SpecError
-from lightawnet_edge.layers import LayerRecord
+from lightawnet_edge.targets.base import DeviceTime
 
 Frame = NDArray[np.uint8]
 Call = Callable[[Frame], Frame]
@@ -154,7 +156,7 @@ def open_eager(contract: Contract, checkpoint: str | None, sha256: str, threads:
             "pytorch",
             f"{error}. Install it: pip install 'lightawnet-edge[export]', or use --no-baseline",
         ) from error
-    from lightawnet_edge.export.device_graph import DeviceModel
+    from lightawnet_edge.graph.device_graph import DeviceModel
     from lightawnet_edge.model.checkpoint import load_checkpoint
 
     torch.set_num_threads(threads)
@@ -200,7 +202,7 @@ def _open(engine: Mapping[str, Any], threads: int) -> Call:
 def _layers(engine: Mapping[str, Any], threads: int) -> tuple[LayerRecord, ...]:
     if "bundle" not in engine:
         return ()
-    from lightawnet_edge.benchmarks.inspection import read_layers
+    from lightawnet_edge.inspection.inspection import read_layers
 
     return read_layers(Bundle.open(engine["bundle"]), threads)
 

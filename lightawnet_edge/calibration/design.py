@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge.bundle import sha256_of, staged_folder
+from lightawnet_edge.bundle.store import sha256_of, staged_folder
 from lightawnet_edge.calibration.coverage import (
     AlikeTo,
     Indices,
@@ -32,9 +32,9 @@ from lightawnet_edge.calibration.record import (
     Stability,
     write_record,
 )
+from lightawnet_edge.data.likeness import ALIKE, FramePrint, directions
+from lightawnet_edge.data.splits import read_groups
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.likeness import ALIKE, FramePrint, directions
-from lightawnet_edge.splits import read_groups
 
 
 def design(

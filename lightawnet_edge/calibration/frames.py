@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge.bundle import Source, digest_of, sha256_of
+from lightawnet_edge.bundle.manifest import Source
+from lightawnet_edge.bundle.store import digest_of, sha256_of
 from lightawnet_edge.calibration.record import RECORD, SetRecord, read_record
+from lightawnet_edge.data.frames import UInt8, fit, fit_mask, image_files, read_frame, read_mask
+from lightawnet_edge.data.likeness import FramePrint, print_frame
+from lightawnet_edge.data.samples import CALIBRATION
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.frames import UInt8, fit, fit_mask, image_files, read_frame, read_mask
-from lightawnet_edge.likeness import FramePrint, print_frame
-from lightawnet_edge.samples import CALIBRATION
 from lightawnet_edge.specs import ColorOrder, Size
 
 PACKAGED = "packaged samples"

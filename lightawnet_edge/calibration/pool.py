@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from lightawnet_edge.calibration.features import frame_features
 from lightawnet_edge.calibration.frames import frame_files
+from lightawnet_edge.data.frames import image_files, read_frame, read_mask
+from lightawnet_edge.data.likeness import FramePrint, Match, find_matches, print_frame
+from lightawnet_edge.data.samples import EVALUATION
+from lightawnet_edge.data.splits import split_stems
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.frames import image_files, read_frame, read_mask
-from lightawnet_edge.likeness import FramePrint, Match, find_matches, print_frame
-from lightawnet_edge.machine import physical_cores
-from lightawnet_edge.samples import EVALUATION
-from lightawnet_edge.splits import split_stems
+from lightawnet_edge.machine.machine import physical_cores
 
 PACKAGED = "packaged samples, evaluation half"
 

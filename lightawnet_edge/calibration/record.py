@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lightawnet_edge.bundle import sha256_of
+from lightawnet_edge.bundle.store import sha256_of
+from lightawnet_edge.data.likeness import FramePrint, Match
 from lightawnet_edge.errors import ArtifactError
-from lightawnet_edge.likeness import FramePrint, Match
 
 SCHEMA = 1  # 1: first version. Say here what every later number changed.
 RECORD = "calibration-set.json"

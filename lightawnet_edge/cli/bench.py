@@ -62,7 +62,7 @@ def bench(
 ) -> None:
     """Measure latency and accuracy of bundles side by side; write a report."""
     from lightawnet_edge.benchmarks.runner import BenchSpec, find_bundles
-    from lightawnet_edge.layers import check_share
+    from lightawnet_edge.bundle.layers import check_share
 
     check_share(min_int8_share)
     spec = BenchSpec(
@@ -83,7 +83,7 @@ def bench(
 
 def _built(found: list[Path]) -> list[Path]:
     """Those of all bundles that are built: a kit that waits for its device is no failure here."""
-    from lightawnet_edge.bundle import Bundle
+    from lightawnet_edge.bundle.bundle import Bundle
     from lightawnet_edge.specs import State
 
     built = [path for path in found if Bundle.open(path).manifest.state is State.BUILT]

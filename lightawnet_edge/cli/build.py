@@ -20,8 +20,8 @@ def build(
     as_json: JsonFlag = False,
 ) -> None:
     """Finish a kit on its device: build the engine, replay the golden frames, update the bundle."""
-    from lightawnet_edge.runtime.finish import build_kit
-    from lightawnet_edge.runtime.kit_text import describe_kit
+    from lightawnet_edge.targets.tensorrt.finish import build_kit
+    from lightawnet_edge.targets.tensorrt.kit_text import describe_kit
 
     result = build_kit(kit, force=force, narrate=narrate)
     if as_json:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def doctor(as_json: JsonFlag = False) -> None:
     """Say what this machine can build and run, and the reason for what it cannot."""
-    from lightawnet_edge.doctor import examine, render
+    from lightawnet_edge.inspection.doctor import examine, render
 
     findings = examine()
     if as_json:

@@ -43,9 +43,9 @@ def evaluate(
     """Score a checkpoint in PyTorch, FP32, on the CPU; masks are compared at their own size."""
     from rich.progress import Progress
 
-    from lightawnet_edge.benchmarks.evaluation_report import console
-    from lightawnet_edge.benchmarks.evaluator import EvalSpec, write_evaluation
-    from lightawnet_edge.benchmarks.evaluator import evaluate as measure
+    from lightawnet_edge.evaluation.evaluator import EvalSpec, write_evaluation
+    from lightawnet_edge.evaluation.evaluator import evaluate as measure
+    from lightawnet_edge.evaluation.report import console
 
     spec = EvalSpec(
         weights=weights,
@@ -108,7 +108,7 @@ def card(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing card.")] = False,
 ) -> None:
     """Write a model card: NAME.md, NAME-curves.png, NAME-worst.jpg, from an evaluation and runs."""
-    from lightawnet_edge.benchmarks.card import CardSpec, write_card
+    from lightawnet_edge.evaluation.card import CardSpec, write_card
 
     spec = CardSpec(
         evaluation=evaluation,

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from lightawnet_edge.bundle.kit import USUAL_SETTINGS, BuilderSettings
 from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.kit import USUAL_SETTINGS, BuilderSettings
 from lightawnet_edge.specs import ColorOrder, Method, Precision, Routing, Size, Target
 
 _INT8, _TENSORRT = "INT8", "TensorRT"

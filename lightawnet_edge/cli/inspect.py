@@ -47,9 +47,9 @@ def inspect(
     if bundle is None:
         _routing(routing, calibration, out, as_json)
         return
-    from lightawnet_edge.benchmarks.inspection import InspectSpec
-    from lightawnet_edge.benchmarks.inspection import inspect as look
-    from lightawnet_edge.benchmarks.inspection_report import console, to_json
+    from lightawnet_edge.inspection.inspection import InspectSpec
+    from lightawnet_edge.inspection.inspection import inspect as look
+    from lightawnet_edge.inspection.report import console, to_json
 
     if calibration is not None:
         raise SpecError("--calibration is for --routing CHECKPOINT. Leave it out for a bundle.")
@@ -61,8 +61,8 @@ def inspect(
 
 
 def _routing(weights: str, calibration: Path | None, out: Path, as_json: bool) -> None:
-    from lightawnet_edge.benchmarks.routing_report import console, picture, to_json
-    from lightawnet_edge.bundle import replace_file
+    from lightawnet_edge.approximation.routing_report import console, picture, to_json
+    from lightawnet_edge.bundle.store import replace_file
     from lightawnet_edge.export.routing import inspect_routing
 
     found = inspect_routing(weights, calibration, narrate)

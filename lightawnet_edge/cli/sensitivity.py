@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lightawnet_edge.frames import UInt8
+    from lightawnet_edge.data.frames import UInt8
 
 
 def sensitivity(
@@ -39,11 +39,11 @@ def sensitivity(
     as_json: JsonFlag = False,
 ) -> None:
     """Say where the error of an INT8 engine comes from: its layers, the most harmful first."""
-    from lightawnet_edge.benchmarks.accuracy import at_size, find_pairs
-    from lightawnet_edge.benchmarks.sensitivity_report import console, to_json
-    from lightawnet_edge.bundle import Bundle
-    from lightawnet_edge.calibration.sensitivity import sensitivity as measure
-    from lightawnet_edge.samples import EVALUATION
+    from lightawnet_edge.approximation.sensitivity import sensitivity as measure
+    from lightawnet_edge.approximation.sensitivity_report import console, to_json
+    from lightawnet_edge.bundle.bundle import Bundle
+    from lightawnet_edge.data.pairs import at_size, find_pairs
+    from lightawnet_edge.data.samples import EVALUATION
 
     opened = Bundle.open(bundle)
     contract = opened.manifest.contract

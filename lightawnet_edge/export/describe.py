@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from lightawnet_edge.bundle import Bundle, Manifest
-from lightawnet_edge.runtime.kit_text import describe_kit, next_steps
+from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.manifest import Manifest
 from lightawnet_edge.specs import Precision
+from lightawnet_edge.targets.tensorrt.kit_text import describe_kit, next_steps
 
 
 def describe(bundle: Bundle) -> str:

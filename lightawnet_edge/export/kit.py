@@ -11,25 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge.backends.devices import RTX
-from lightawnet_edge.backends.tensorrt import ENGINE
-from lightawnet_edge.backends.trtexec import trtexec_line
-from lightawnet_edge.bundle import Contract
+from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.bundle.kit import Kit, Tolerance
 from lightawnet_edge.calibration.frames import CalibrationSet
+from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.likeness import find_matches
+from lightawnet_edge.data.samples import EVALUATION
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.export.simulation import Runs, simulated
-from lightawnet_edge.export.tensorrt import (
-    Request,
-    TypedGraph,
-    typed_graph,
-    without_probability,
-)
-from lightawnet_edge.frames import UInt8
-from lightawnet_edge.kit import Kit, Tolerance
-from lightawnet_edge.likeness import find_matches
-from lightawnet_edge.runtime.golden import GOLDEN, Golden, shows_lesion
-from lightawnet_edge.samples import EVALUATION
+from lightawnet_edge.export.tensorrt import Request, TypedGraph, typed_graph, without_probability
+from lightawnet_edge.graph.simulation import Runs, simulated
 from lightawnet_edge.specs import Method, Precision
+from lightawnet_edge.targets.tensorrt.builder import ENGINE
+from lightawnet_edge.targets.tensorrt.devices import RTX
+from lightawnet_edge.targets.tensorrt.golden import GOLDEN, Golden, shows_lesion
+from lightawnet_edge.targets.tensorrt.trtexec import trtexec_line
 
 if TYPE_CHECKING:
     import onnx

@@ -4,43 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lightawnet_edge import backends
-from lightawnet_edge.bundle import (
-    Bundle,
-    Manifest,
-    Source,
-    digest_of,
-    sha256_of,
-    staged_folder,
-    write_manifest,
-)
+from lightawnet_edge.approximation.routing_frames import masks_digest
+from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.layers import int8_shortfall, mac_shares
+from lightawnet_edge.bundle.manifest import Manifest, Source, write_manifest
+from lightawnet_edge.bundle.store import digest_of, sha256_of, staged_folder
 from lightawnet_edge.calibration.frames import CalibrationSet
-from lightawnet_edge.calibration.routing_frames import masks_digest
+from lightawnet_edge.data.likeness import PRINTS, write_prints
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.export.kit import check_set
 from lightawnet_edge.export.routing import plan_routing
-from lightawnet_edge.export.spec import (
-    ExportSpec,
-    contract_of,
-    default_name,
-)
+from lightawnet_edge.export.spec import ExportSpec, contract_of, default_name
 from lightawnet_edge.export.stages import DEVICE_GRAPH, Narrate, Stages, tool_versions
 from lightawnet_edge.export.standing import standing_bundle
 from lightawnet_edge.export.tensorrt import finish_here, request_of
-from lightawnet_edge.layers import int8_shortfall, mac_shares
-from lightawnet_edge.likeness import PRINTS, write_prints
-from lightawnet_edge.machine import machine_summary
-from lightawnet_edge.model.checkpoint import (
-    load_checkpoint,
-    read_metadata,
-    resolve,
-)
-from lightawnet_edge.specs import (
-    TENSORRT_TARGETS,
-    Precision,
-    Routing,
-    State,
-)
+from lightawnet_edge.machine.machine import machine_summary
+from lightawnet_edge.model.checkpoint import load_checkpoint, read_metadata, resolve
+from lightawnet_edge.specs import TENSORRT_TARGETS, Precision, Routing, State
+from lightawnet_edge.targets import table
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +44,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
     """
     backend = None
     if spec.target not in TENSORRT_TARGETS:  # their engines may be built elsewhere
-        backend = backends.get_for(spec.target, spec.precision)
+        backend = table.get_for(spec.target, spec.precision)
     checkpoint = resolve(spec.weights)
     meta = read_metadata(checkpoint)
     contract = contract_of(spec, checkpoint.stem, meta)

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lightawnet_edge.bundle import Contract
+from lightawnet_edge.approximation.routing_frames import halve
+from lightawnet_edge.approximation.routing_study import RoutingStudy, choose, study
+from lightawnet_edge.bundle.choices import RoutingRecord
+from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.calibration.frames import CalibrationSet
-from lightawnet_edge.calibration.routing_frames import halve
-from lightawnet_edge.calibration.routing_study import RoutingStudy, choose, study
 from lightawnet_edge.export.spec import ExportSpec, contract_of
 from lightawnet_edge.model.checkpoint import load_checkpoint, read_metadata, resolve
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.preprocess import Preprocess
 from lightawnet_edge.model.routing import RoutingTable, mean_routing
-from lightawnet_edge.routing_record import RoutingRecord
 from lightawnet_edge.specs import Precision, Routing, Target
 
 Narrate = Callable[[str], None]

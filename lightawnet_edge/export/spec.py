@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightawnet_edge.backends.devices import RTX
-from lightawnet_edge.bundle import Contract
+from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.bundle.kit import USUAL_SETTINGS, BuilderSettings
+from lightawnet_edge.bundle.layers import check_share
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.kit import USUAL_SETTINGS, BuilderSettings
-from lightawnet_edge.layers import check_share
 from lightawnet_edge.model.checkpoint import DEFAULT_WEIGHTS, CheckpointMeta
 from lightawnet_edge.specs import (
     TENSORRT_TARGETS,
@@ -21,6 +20,7 @@ from lightawnet_edge.specs import (
     Target,
     check_network_size,
 )
+from lightawnet_edge.targets.tensorrt.devices import RTX
 
 MAX_DICE_DROP = 0.005
 """Usual budget of `auto` routing."""
@@ -31,7 +31,7 @@ class TensorRtOptions:
     """What an export for TensorRT may be told; for other targets all of it stays unset."""
 
     device: str | None = None
-    """Device of `backends.devices`; None: this machine's, or a Jetson Orin where there is none."""
+    """As `targets.tensorrt.devices` names it; None: this machine's, or else a Jetson Orin."""
     jetpack: str | None = None
     """Version of its system software; None: the usual one."""
     dla: bool = False

@@ -16,27 +16,27 @@ import torch
 from numpy.typing import NDArray
 
 from lightawnet_edge import __version__
-from lightawnet_edge.backends.base import Backend, Built
-from lightawnet_edge.backends.tensorrt import ENGINE
-from lightawnet_edge.bundle import Contract
+from lightawnet_edge.approximation.method import engine_masks, is_taken, quantize_best
+from lightawnet_edge.approximation.restore import restore
+from lightawnet_edge.approximation.sensitivity import Study
+from lightawnet_edge.bundle.choices import MethodRecord, RestoreRecord
+from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.bundle.kit import Kit
+from lightawnet_edge.bundle.layers import LayerRecord, mac_shares
 from lightawnet_edge.calibration.frames import CalibrationSet
-from lightawnet_edge.calibration.method import engine_masks, is_taken, quantize_best
-from lightawnet_edge.calibration.quantize import computed_kernels
-from lightawnet_edge.calibration.restore import restore
-from lightawnet_edge.calibration.sensitivity import Study
+from lightawnet_edge.data.frames import UInt8
 from lightawnet_edge.errors import CheckFailedError
-from lightawnet_edge.export.device_graph import OUTPUTS, DeviceModel, conv_macs, to_onnx
 from lightawnet_edge.export.kit import KitOrder, make_kit
-from lightawnet_edge.export.lowering import lower
 from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.export.tensorrt import Request
-from lightawnet_edge.frames import UInt8
-from lightawnet_edge.kit import Kit
-from lightawnet_edge.layers import LayerRecord, mac_shares
-from lightawnet_edge.method_record import MethodRecord, RestoreRecord
+from lightawnet_edge.graph.device_graph import OUTPUTS, DeviceModel, conv_macs, to_onnx
+from lightawnet_edge.model.lowering import lower
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.routing import RoutingTable
 from lightawnet_edge.specs import Precision, State, Target
+from lightawnet_edge.targets.base import Backend, Built
+from lightawnet_edge.targets.quantize import computed_kernels
+from lightawnet_edge.targets.tensorrt.builder import ENGINE
 
 if TYPE_CHECKING:
     import onnx

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lightawnet_edge.bundle import MANIFEST, Bundle
+from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.manifest import MANIFEST
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.export.spec import ExportSpec
 

@@ -8,22 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightawnet_edge.backends.devices import RTX, Platform, check_platform, find_platform
-from lightawnet_edge.backends.tensorrt import import_tensorrt, local_platform
-from lightawnet_edge.backends.tensorrt_log import requested_of
-from lightawnet_edge.bundle import Manifest
-from lightawnet_edge.calibration.magnitudes import magnitudes
-from lightawnet_edge.calibration.method import quantize_best
-from lightawnet_edge.calibration.quantize import Frames
+from lightawnet_edge.approximation.method import quantize_best
+from lightawnet_edge.bundle.choices import MethodRecord
+from lightawnet_edge.bundle.kit import BuilderSettings
+from lightawnet_edge.bundle.manifest import Manifest
 from lightawnet_edge.errors import BackendUnavailableError, EdgeError, SpecError
-from lightawnet_edge.export.numerics import Numerics, Truths, compare
-from lightawnet_edge.export.simulation import Runs, in_openvino, simulated, simulated_masks
 from lightawnet_edge.export.spec import ExportSpec
-from lightawnet_edge.export.typed import islands, to_fp16
-from lightawnet_edge.kit import BuilderSettings
-from lightawnet_edge.method_record import MethodRecord
-from lightawnet_edge.runtime.finish import finish
+from lightawnet_edge.graph.comparison import Numerics, Truths, compare
+from lightawnet_edge.graph.magnitudes import magnitudes
+from lightawnet_edge.graph.simulation import Runs, simulated, simulated_masks
+from lightawnet_edge.graph.typed import islands, to_fp16
 from lightawnet_edge.specs import TENSORRT_TARGETS, Method, Precision, Routing, Target
+from lightawnet_edge.targets.quantize import Frames
+from lightawnet_edge.targets.tensorrt.builder import import_tensorrt, local_platform
+from lightawnet_edge.targets.tensorrt.devices import RTX, Platform, check_platform, find_platform
+from lightawnet_edge.targets.tensorrt.finish import finish
+from lightawnet_edge.targets.tensorrt.log import requested_of
+from lightawnet_edge.targets.tensorrt.second_opinion import in_openvino
 
 if TYPE_CHECKING:
     import onnx

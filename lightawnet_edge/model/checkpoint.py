@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightawnet_edge.bundle import replace_file, sha256_of
+from lightawnet_edge.bundle.store import replace_file, sha256_of
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.model.network import EXPERTS, LightAWNet, check_channels
 from lightawnet_edge.specs import Normalization, Size, check_network_size

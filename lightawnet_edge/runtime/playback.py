@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.frames import (
+from lightawnet_edge.data.frames import (
     VIDEO_SUFFIXES,
     UInt8,
     fit,
@@ -19,6 +18,7 @@ from lightawnet_edge.frames import (
     read_frame,
     video_frames,
 )
+from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.runtime.segmenter import Segmenter
 from lightawnet_edge.specs import ColorOrder, Size
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge import backends
-from lightawnet_edge.backends.base import DeviceTime, Session
-from lightawnet_edge.bundle import Bundle, Manifest
+from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.manifest import Manifest
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.targets import table
+from lightawnet_edge.targets.base import DeviceTime, Session
 
 
 class Segmenter:
@@ -49,7 +50,7 @@ class Segmenter:
         opened.check_built()
         opened.verify()
         manifest = opened.manifest
-        backend = backends.get_for(manifest.target, manifest.precision)
+        backend = table.get_for(manifest.target, manifest.precision)
         return cls(backend.load(opened.engine, manifest.precision, threads), manifest)
 
     def __call__(

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from lightawnet_edge.data.frames import MASK_THRESHOLD, read_frame, read_mask_values
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.frames import MASK_THRESHOLD, read_frame, read_mask_values
 from lightawnet_edge.model.preprocess import resize
 from lightawnet_edge.specs import ColorOrder, Size
 from lightawnet_edge.training.config import TrainConfig

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightawnet_edge.bundle import replace_file
-from lightawnet_edge.metrics import SegmentationScore
+from lightawnet_edge.bundle.store import replace_file
+from lightawnet_edge.scores.masks import SegmentationScore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

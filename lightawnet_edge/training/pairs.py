@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightawnet_edge.data.frames import image_files
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.frames import image_files
 from lightawnet_edge.training.config import TrainConfig
 
 SHOWN = 10

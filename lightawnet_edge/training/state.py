@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightawnet_edge.bundle import replace_file
+from lightawnet_edge.bundle.store import replace_file
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.training.config import TrainConfig
 from lightawnet_edge.training.metrics_log import EpochRecord

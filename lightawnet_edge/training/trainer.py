@@ -27,11 +27,11 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lightawnet_edge.bundle import replace_file
+from lightawnet_edge.bundle.store import replace_file
 from lightawnet_edge.errors import CheckFailedError, SpecError
-from lightawnet_edge.metrics import SegmentationScore, mean_score, score_mask
 from lightawnet_edge.model.checkpoint import CheckpointMeta, save_checkpoint
 from lightawnet_edge.model.preprocess import normalize
+from lightawnet_edge.scores.masks import SegmentationScore, mean_score, score_mask
 from lightawnet_edge.specs import Size
 from lightawnet_edge.training import losses
 from lightawnet_edge.training.augment import augment, draw

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lightawnet_edge.benchmarks.evaluation import Evaluation, FrameResult
 from lightawnet_edge.benchmarks.records import FrameScore, Record
 from lightawnet_edge.benchmarks.result import BenchResult, Failure, Picture
 from lightawnet_edge.benchmarks.timing import Timing
-from lightawnet_edge.bundle import Bundle, Contract, Manifest, Source, sha256_of, write_manifest
-from lightawnet_edge.machine import Machine, MachineState
-from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
+from lightawnet_edge.machine.machine import Machine, MachineState
 
 # A worker whose engines call every pixel of more than middling red a polyp. The name of the bundle
 # says what else it does; PyTorch is one of them, too.
 FAKE_WORKER = """
 import os, sys, time
 import numpy as np
-from lightawnet_edge.backends.base import DeviceTime
+from lightawnet_edge.targets.base import DeviceTime
 from lightawnet_edge.benchmarks import worker
 from lightawnet_edge.errors import BackendUnavailableError
 
@@ -48,45 +44,14 @@ worker._open = opened
 worker.main()
 """
 
-MakeBundle = Callable[..., Bundle]
 MakeRecord = Callable[..., Record]
 MakeResult = Callable[..., BenchResult]
-MakeEvaluation = Callable[..., Evaluation]
 
 
 @pytest.fixture(scope="session")
 def fake_command() -> list[str]:
     """Starts a worker with fake engines."""
     return [sys.executable, "-c", FAKE_WORKER]
-
-
-@pytest.fixture
-def make_bundle(tmp_path: Path) -> MakeBundle:
-    """Write a bundle whose engine is a text file."""
-
-    def make(
-        name: str, *, checkpoint: str = "c" * 64, frame: str = "24x32", **changes: Any
-    ) -> Bundle:
-        folder = tmp_path / "engines" / name
-        folder.mkdir(parents=True)
-        for file in ("engine.txt", "device.onnx"):
-            (folder / file).write_text(name)
-        contract = Contract(
-            frame=Size.parse(frame), color=ColorOrder.RGB, network=Size(16, 32),
-            normalization=Normalization(), threshold=0.5, probability=True,
-        )  # fmt: skip
-        values: dict[str, Any] = {
-            "name": name, "target": Target.ONNX, "precision": Precision.INT8, "agreement": {},
-            "routing": Routing.STATIC, "contract": contract, "tools": {}, "inputs_sha256": "0",
-            "engine": "engine.txt", "device_graph": "device.onnx", "calibration": None,
-            "files": {file.name: sha256_of(file) for file in folder.iterdir()},
-            "checkpoint": Source(name="c.safetensors", sha256=checkpoint),
-            "executed": {"int8": 0.9, "fp32": 0.1},
-        }  # fmt: skip
-        write_manifest(folder, Manifest(**(values | changes)))
-        return Bundle.open(folder)
-
-    return make
 
 
 @pytest.fixture(scope="session")
@@ -167,42 +132,3 @@ def make_result(make_record: MakeRecord) -> MakeResult:
 @pytest.fixture(scope="session")
 def failure() -> Failure:
     return Failure(bundle="polyp-bf16", reason="'openvino bf16' cannot run here", exit_code=4)
-
-
-def frame_result(stem: str, **changes: Any) -> FrameResult:
-    """A frame by hand, of middling scores."""
-    values: dict[str, Any] = {
-        "stem": stem, "height": 30, "width": 40, "group": None, "truth_share": 0.2,
-        "predicted_share": 0.2, "dice": 0.8, "iou": 0.7, "precision": 0.8, "recall": 0.8,
-        "hd95_px": 5.0,
-    }  # fmt: skip
-    return FrameResult(**(values | changes))
-
-
-@pytest.fixture(scope="session")
-def make_evaluation() -> MakeEvaluation:
-    """An evaluation by hand: two empty frames, three lesions, of which one was missed."""
-
-    def make(**changes: Any) -> Evaluation:
-        nothing = {"dice": 0.0, "iou": 0.0, "precision": 0.0, "recall": 0.0, "hd95_px": None}
-        frames = (
-            frame_result("a", group="north"),
-            frame_result("b", group="south", truth_share=0.02, dice=0.4),
-            frame_result("c", group="north", predicted_share=0.0, **nothing),
-            frame_result("d", group="south", truth_share=0.0, **nothing),
-            frame_result(
-                "e", group="north", truth_share=0.0, predicted_share=0.0, dice=1.0, hd95_px=0.0
-            ),
-        )
-        values: dict[str, Any] = {
-            "version": "0.1.0",
-            "weights": {
-                "name": "tiny", "sha256": "a" * 64, "parameters": 1234, "in_channels": 3,
-                "size": "64x64", "training_data": "Blobs, 2026", "license": "CC0-1.0",
-            },
-            "size": "64x64", "data": "blobs", "split": "val.txt", "limit": None,
-            "frames_sha256": "b" * 64, "tools": {"torch": "2"}, "frames": frames,
-        }  # fmt: skip
-        return Evaluation(**(values | changes))
-
-    return make

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightawnet_edge.benchmarks.accuracy import Pair, at_size, find_pairs, frame_scores, spaced
+from lightawnet_edge.benchmarks.accuracy import frame_scores
+from lightawnet_edge.data.pairs import Pair, at_size, find_pairs, spaced
+from lightawnet_edge.data.samples import EVALUATION
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.metrics import SegmentationScore
-from lightawnet_edge.samples import EVALUATION
+from lightawnet_edge.scores.masks import SegmentationScore
 from lightawnet_edge.specs import ColorOrder, Size
 
 

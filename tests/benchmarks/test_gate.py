@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from lightawnet_edge.benchmarks.gate import check_int8
+from lightawnet_edge.bundle.layers import LayerRecord
 from lightawnet_edge.errors import CheckFailedError
-from lightawnet_edge.layers import LayerRecord
 from lightawnet_edge.specs import Precision
 
 DICE = (0.9, 0.8, 0.7, 0.6)

@@ -10,15 +10,17 @@ import cv2
 import numpy as np
 import pytest
 
-from lightawnet_edge.benchmarks.accuracy import find_pairs
 from lightawnet_edge.benchmarks.overlap import find_overlap, refuse_overlap
 from lightawnet_edge.benchmarks.plan import by_name, make_plans
 from lightawnet_edge.benchmarks.result import BenchResult
 from lightawnet_edge.benchmarks.runner import BenchSpec, bench
-from lightawnet_edge.bundle import Bundle, Source, sha256_of, write_manifest
+from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.manifest import Source, write_manifest
+from lightawnet_edge.bundle.store import sha256_of
+from lightawnet_edge.data.frames import read_frame
+from lightawnet_edge.data.likeness import PRINTS, print_frame, write_prints
+from lightawnet_edge.data.pairs import find_pairs
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.frames import read_frame
-from lightawnet_edge.likeness import PRINTS, print_frame, write_prints
 
 
 @pytest.fixture

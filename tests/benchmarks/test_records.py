@@ -9,7 +9,7 @@ import pytest
 
 from lightawnet_edge.benchmarks.result import BenchResult, Failure, read_result
 from lightawnet_edge.errors import ArtifactError
-from lightawnet_edge.machine import MachineState
+from lightawnet_edge.machine.machine import MachineState
 
 
 def test_the_contract_of_a_record(make_result: Any) -> None:

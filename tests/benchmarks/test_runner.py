@@ -9,18 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from lightawnet_edge.backends.cuda_driver import CudaDevice
-from lightawnet_edge.backends.gpu_state import GpuState
 from lightawnet_edge.benchmarks import session
 from lightawnet_edge.benchmarks.report import write_report
 from lightawnet_edge.benchmarks.runner import BenchSpec, Step, bench
-from lightawnet_edge.errors import (
-    ArtifactError,
-    BackendUnavailableError,
-    EdgeError,
-    SpecError,
-)
-from lightawnet_edge.layers import mac_shares
+from lightawnet_edge.bundle.layers import mac_shares
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError, SpecError
+from lightawnet_edge.machine.cuda_driver import CudaDevice
+from lightawnet_edge.machine.gpu_state import GpuState
 from lightawnet_edge.specs import Target
 
 QUICK: dict[str, Any] = {"calls": 12, "rounds": 3, "warmup": 1, "threads": 1, "timeout_s": 60.0}

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from lightawnet_edge.backends.cuda_driver import CudaDevice
-from lightawnet_edge.backends.gpu_state import GpuState
 from lightawnet_edge.benchmarks.device_text import conditions, device_line, gpu_text
 from lightawnet_edge.benchmarks.records import Record
 from lightawnet_edge.benchmarks.report import console, html
 from lightawnet_edge.benchmarks.result import BenchResult
 from lightawnet_edge.benchmarks.timing import Timing, gpu_doubts
+from lightawnet_edge.machine.cuda_driver import CudaDevice
+from lightawnet_edge.machine.gpu_state import GpuState
 from tests.benchmarks.conftest import MakeRecord, MakeResult
 from tests.benchmarks.test_report import text_of
 

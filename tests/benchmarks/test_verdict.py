@@ -7,16 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightawnet_edge.benchmarks.verdict import (
-    dice_texts,
-    executed_text,
-    headline,
-    lead,
-    milliseconds,
-    percent,
-    tiles,
-)
-from lightawnet_edge.intervals import Interval
+from lightawnet_edge.benchmarks.verdict import executed_text, headline, lead, tiles
+from lightawnet_edge.scores.intervals import Interval
+from lightawnet_edge.scores.text import dice_texts, milliseconds, percent
 
 
 def test_the_headline_names_speed_and_cost(make_result: Any) -> None:

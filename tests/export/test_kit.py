@@ -11,26 +11,25 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from lightawnet_edge.backends.devices import find_platform
-from lightawnet_edge.backends.onnxruntime import OnnxRuntimeBackend
-from lightawnet_edge.backends.openvino import OpenVinoBackend
-from lightawnet_edge.bundle import Bundle
+from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.choices import MethodRecord, RoutingDecision, RoutingRecord
+from lightawnet_edge.bundle.kit import BuilderSettings, Tolerance
 from lightawnet_edge.calibration.frames import CalibrationSet
+from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.likeness import PRINTS
 from lightawnet_edge.errors import BackendUnavailableError, CheckFailedError, SpecError
 from lightawnet_edge.export import tensorrt
 from lightawnet_edge.export.describe import describe
 from lightawnet_edge.export.kit import check_set, golden_of, tolerance_for
 from lightawnet_edge.export.pipeline import export
-from lightawnet_edge.export.simulation import Runs
 from lightawnet_edge.export.spec import ExportSpec, TensorRtOptions
-from lightawnet_edge.frames import UInt8
-from lightawnet_edge.kit import BuilderSettings, Tolerance
-from lightawnet_edge.likeness import PRINTS
-from lightawnet_edge.method_record import MethodRecord
-from lightawnet_edge.routing_record import RoutingDecision, RoutingRecord
-from lightawnet_edge.runtime.golden import GOLDEN, Golden, replay, shortfalls
-from lightawnet_edge.runtime.kit_text import next_steps
+from lightawnet_edge.graph.simulation import Runs
 from lightawnet_edge.specs import Method, Precision, Routing, State, Target
+from lightawnet_edge.targets.onnx.engine import OnnxRuntimeBackend
+from lightawnet_edge.targets.openvino.engine import OpenVinoBackend
+from lightawnet_edge.targets.tensorrt.devices import find_platform
+from lightawnet_edge.targets.tensorrt.golden import GOLDEN, Golden, replay, shortfalls
+from lightawnet_edge.targets.tensorrt.kit_text import next_steps
 from tests.conftest import SIZE, blobs, write_pairs
 
 Kits = dict[str, Path]

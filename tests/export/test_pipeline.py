@@ -15,8 +15,11 @@ import onnx
 import pytest
 import torch
 
-from lightawnet_edge import backends
-from lightawnet_edge.bundle import MANIFEST, Bundle, sha256_of
+from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.layers import mac_shares
+from lightawnet_edge.bundle.manifest import MANIFEST
+from lightawnet_edge.bundle.store import sha256_of
+from lightawnet_edge.data.likeness import PRINTS, read_prints
 from lightawnet_edge.errors import (
     ArtifactError,
     BackendUnavailableError,
@@ -24,11 +27,9 @@ from lightawnet_edge.errors import (
     SpecError,
 )
 from lightawnet_edge.export.describe import describe
-from lightawnet_edge.export.device_graph import DeviceModel, conv_macs
 from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.spec import ExportSpec
-from lightawnet_edge.layers import mac_shares
-from lightawnet_edge.likeness import PRINTS, read_prints
+from lightawnet_edge.graph.device_graph import DeviceModel, conv_macs
 from lightawnet_edge.model.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
 from lightawnet_edge.runtime.segmenter import Segmenter
 from lightawnet_edge.specs import (
@@ -40,6 +41,7 @@ from lightawnet_edge.specs import (
     Size,
     Target,
 )
+from lightawnet_edge.targets import table
 from tests.conftest import SIZE, blobs, random_network
 
 Bundles = dict[tuple[str, str], Path]
@@ -308,7 +310,7 @@ def test_int8_without_frames_is_refused_and_random_data_never_used(
 
 def test_precisions_that_would_be_emulated_are_refused(checkpoint: Path, tmp_path: Path) -> None:
     for target in (Target.ONNX, Target.OPENVINO):
-        for precision, reason in backends.get(target).refusals().items():
+        for precision, reason in table.get(target).refusals().items():
             if reason is not None:
                 with pytest.raises(BackendUnavailableError, match="cannot run here"):
                     export(spec(checkpoint, tmp_path, target=target, precision=precision))

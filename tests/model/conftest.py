@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[0] / "data"
 
 
 @pytest.fixture(scope="session")

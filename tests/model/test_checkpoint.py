@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save, save_file
 from torch import Tensor
 
-from lightawnet_edge.bundle import sha256_of
+from lightawnet_edge.bundle.store import sha256_of
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.model import checkpoint
 from lightawnet_edge.model.checkpoint import (
@@ -32,7 +32,7 @@ from lightawnet_edge.model.checkpoint import (
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.specs import Normalization, Size
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[0] / "data"
 META = CheckpointMeta(
     in_channels=1,
     size=Size(352, 480),

@@ -13,7 +13,7 @@ from lightawnet_edge.model.checkpoint import our_name
 from lightawnet_edge.model.network import DynamicConv, LightAWNet
 from lightawnet_edge.specs import STRIDE
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[0] / "data"
 TOLERANCE = 1e-5
 """Float32 sums in another order differ by some 1e-6 over the whole network."""
 STAGES = {

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from lightawnet_edge.data.frames import read_frame
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.frames import read_frame
 from lightawnet_edge.model.preprocess import Preprocess
 from lightawnet_edge.specs import ColorOrder, Normalization, Size
 from lightawnet_edge.training.data import EpochSampler, load, mask_problem

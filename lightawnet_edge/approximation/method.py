@@ -1,0 +1,119 @@
+"""Which method sets the INT8 ranges: the one whose masks stay closest to the FP32 network's.
+
+Closest to FP32, not to the truth: on a few dozen frames one lesion that is found by luck outweighs
+what the methods differ by, and the FP32 masks are there for every frame.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightawnet_edge.bundle.choices import MethodRecord
+from lightawnet_edge.scores.masks import score_mask
+from lightawnet_edge.specs import Method, Precision, Target
+from lightawnet_edge.targets.base import Backend
+from lightawnet_edge.targets.quantize import Frames, draft, tool_errors
+
+HELD_OUT_STRIDE = 4
+"""Every fourth frame of the calibration set compares methods, and sets no range."""
+MIN_HELD_OUT = 16
+"""With fewer, chance would choose."""
+FALLBACK = Method.PERCENTILE
+"""Taken then: first or second wherever the four were compared (docs/quantization.md)."""
+
+Narrate = Callable[[str], None]
+Write = Callable[[Path, Method], Path]
+Masks = list[NDArray[np.bool_]]
+MasksOf = Callable[[Path, Precision, Frames], Masks]
+"""Runs a device graph, quantized or not, on frames."""
+
+
+def quantize_best(
+    device_graph: Path,
+    folder: Path,
+    target: Target,
+    frames: Frames,
+    *,
+    masks: MasksOf,
+    floats: Collection[str] = (),
+    method: Method | None = None,
+    narrate: Narrate = lambda _: None,
+) -> tuple[Path, MethodRecord]:
+    """Quantize a device graph to INT8, and return the model file in `folder` with its record.
+
+    Args:
+        device_graph: FP32 device graph.
+        folder: Where the model is written.
+        target: Of both models that are compared.
+        frames: The calibration set: uint8, (H, W, 3) or (H, W).
+        masks: Runs the candidates.
+        floats: As for `draft`.
+        method: None: the best on the held-out frames, or `FALLBACK` where these are too few.
+        narrate: Told what goes on.
+
+    Raises:
+        BackendUnavailableError: The quantizer of `target` is not installed.
+        ArtifactError: The quantizer refuses the graph.
+    """
+    count = sum(1 for _ in frames())
+    chooses = method is None and count // HELD_OUT_STRIDE >= MIN_HELD_OUT
+    scale = partial(_part, frames, held_out=False) if chooses else frames
+    held_out = count // HELD_OUT_STRIDE if chooses else 0
+    narrate(f"counting activations of {count - held_out} frames for INT8")
+    prepared = draft(device_graph, target, scale, floats)
+
+    def write(folder: Path, method: Method) -> Path:
+        with tool_errors(target, device_graph):
+            return prepared.write(folder, method)
+
+    dice: dict[str, float] = {}
+    if chooses:
+        narrate(f"comparing {len(Method)} methods on {held_out} other frames")
+        dice = _compare(write, device_graph, masks, partial(_part, frames, held_out=True))
+        method = max(Method, key=lambda one: dice[str(one)])
+    method = method or FALLBACK
+    record = MethodRecord(
+        method=method, scale_frames=count - held_out, held_out=held_out, dice=dice
+    )
+    return write(folder, method), record
+
+
+def is_taken(number: int, held_out: bool) -> bool:
+    """Whether a frame, counted from 1, is for measuring; all are where none was held out."""
+    return not held_out or number % HELD_OUT_STRIDE == 0
+
+
+def _part(frames: Frames, *, held_out: bool) -> Iterable[NDArray[np.uint8]]:
+    for number, frame in enumerate(frames(), 1):
+        if is_taken(number, True) is held_out:
+            yield frame
+
+
+def _compare(write: Write, device_graph: Path, masks: MasksOf, frames: Frames) -> dict[str, float]:
+    """Mean Dice of each method's masks with those of the FP32 graph."""
+    exact = masks(device_graph, Precision.FP32, frames)
+    dice = {}
+    for method in Method:
+        with tempfile.TemporaryDirectory() as scratch:
+            file = write(Path(scratch), method)
+            found = masks(file, Precision.INT8, frames)
+        scores = [score_mask(mask, truth).dice for mask, truth in zip(found, exact, strict=True)]
+        dice[str(method)] = float(np.mean(scores))
+    return dice
+
+
+def engine_masks(backend: Backend, source: Path, precision: Precision, frames: Frames) -> Masks:
+    """Masks by an engine that is built here and now."""
+    with tempfile.TemporaryDirectory() as folder:
+        built = backend.build(source, Path(folder), precision)
+        session = backend.load(Path(folder) / built.engine, precision, None)
+        try:
+            return [session.infer(frame, ("mask",))["mask"] > 0 for frame in frames()]
+        finally:
+            session.close()

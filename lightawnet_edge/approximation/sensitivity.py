@@ -1,0 +1,210 @@
+"""Where the error of an INT8 engine comes from: noise of each layer, and what its float is worth.
+
+Memory does not grow with the number of frames.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.layers import LayerRecord
+from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.errors import BackendUnavailableError, CheckFailedError, SpecError
+from lightawnet_edge.scores.intervals import Interval, mean_interval
+from lightawnet_edge.scores.masks import score_mask
+from lightawnet_edge.specs import Precision, Target
+from lightawnet_edge.targets import table
+from lightawnet_edge.targets.base import Backend
+from lightawnet_edge.targets.probe import PROBE, in_float, results, watch
+
+Labelled = Callable[[], Iterable[tuple[UInt8, NDArray[np.bool_]]]]
+"""Starts over with each call: frames and their truths, both at the size of the bundle's frame."""
+Narrate = Callable[[str], None]
+
+_SAME_MASKS = 5e-3
+"""Share of mask pixels in which the watched copy may differ from the engine. It is 0 for most, and
+was 0.09 % for one bundle of the shipped weights: a result that is an output, too, may not be fused
+into the next kernel as it is in the engine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerSensitivity:
+    """One convolution of an INT8 engine."""
+
+    layer: LayerRecord
+    mac_share: float
+    sqnr_db: float
+    """Energy of its FP32 result over that of the difference, errors of earlier layers included."""
+    gains: tuple[float, ...] = field(default=())
+    """Dice regained on each frame when this layer alone is in float; empty where not measured."""
+
+    @property
+    def gain(self) -> Interval | None:
+        """Mean Dice regained per frame, paired, with its 95 % interval."""
+        return mean_interval(self.gains) if self.gains else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensitivity:
+    """All convolutions of an engine, the worst first: by Dice regained, then by noise."""
+
+    layers: tuple[LayerSensitivity, ...]
+    dice: tuple[float, ...]
+    """Of the engine, on each frame."""
+    exact_dice: tuple[float, ...]
+    """Of the FP32 device graph."""
+    masks_differ: float
+    """Share of mask pixels in which the copy that showed the results differs from the engine."""
+
+
+@dataclass(slots=True)
+class _Noise:
+    signal: float = 0.0
+    noise: float = 0.0
+
+    def add(self, exact: NDArray[np.float32], found: NDArray[np.float32]) -> None:
+        self.signal += float(np.square(exact, dtype=np.float64).sum())
+        self.noise += float(np.square(exact - found, dtype=np.float64).sum())
+
+    @property
+    def db(self) -> float:
+        """Signal over noise in decibels; infinite without noise."""
+        return 10 * math.log10(self.signal / self.noise) if self.noise else math.inf
+
+
+def sensitivity(
+    bundle: Bundle, frames: Labelled, *, worst: int = 12, narrate: Narrate = lambda _: None
+) -> Sensitivity:
+    """Measure an INT8 bundle of ONNX Runtime or OpenVINO layer by layer.
+
+    Args:
+        bundle: Verified.
+        frames: At least one.
+        worst: So many layers, the noisiest, are put in float one at a time.
+        narrate: Told what goes on.
+
+    Raises:
+        SpecError: The bundle is not INT8, or there are no frames.
+        BackendUnavailableError: Its engine is another toolchain's, or cannot run here.
+        CheckFailedError: The copy that shows the results is not the engine.
+    """
+    manifest = bundle.manifest
+    if manifest.precision is not Precision.INT8:
+        raise SpecError(
+            f"'{bundle.path}' is {manifest.precision}: there is no INT8 to be sensitive to. Give a "
+            "bundle that was exported with --int8."
+        )
+    if manifest.target not in (Target.ONNX, Target.OPENVINO):
+        raise BackendUnavailableError(
+            str(manifest.target),
+            "its engine shows no results of single layers. Export the same weights with --target "
+            "openvino or onnx --int8 for a first answer.",
+        )
+    study = Study(
+        target=manifest.target,
+        engine=bundle.engine,
+        exact=bundle.path / manifest.device_graph,
+        backend=table.get_for(manifest.target, Precision.INT8),
+        frames=frames,
+    )
+    layers = [layer for layer in manifest.layers if layer.requested is Precision.INT8]
+    narrate(f"comparing the results of {len(layers)} layers with FP32")
+    noise, differ = study.noise([layer.name for layer in layers])
+    narrate("measuring Dice")
+    exact, found = study.dice(study.exact, Precision.FP32), study.dice(study.engine, Precision.INT8)
+    by_noise = sorted(layers, key=lambda layer: noise[layer.name])
+    gains: dict[str, tuple[float, ...]] = {}
+    for number, layer in enumerate(by_noise[:worst], 1):
+        narrate(f"putting {layer.name} in float ({number} of {min(worst, len(layers))})")
+        gains[layer.name] = tuple((study.dice_in_float(layer.name) - found).tolist())
+    total = sum(layer.macs for layer in manifest.layers)
+    measured = [
+        LayerSensitivity(
+            layer=layer,
+            mac_share=layer.macs / total,
+            sqnr_db=noise[layer.name],
+            gains=gains.get(layer.name, ()),
+        )
+        for layer in by_noise
+    ]
+    return Sensitivity(
+        layers=tuple(sorted(measured, key=_damage)),
+        dice=tuple(found.tolist()),
+        exact_dice=tuple(exact.tolist()),
+        masks_differ=differ,
+    )
+
+
+def _damage(layer: LayerSensitivity) -> tuple[float, float]:
+    gain = layer.gain
+    return (math.inf if gain is None else -gain.mean, layer.sqnr_db)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """An INT8 model beside the FP32 device graph that it was made from, on labelled frames."""
+
+    target: Target
+    engine: Path
+    exact: Path
+    backend: Backend
+    frames: Labelled
+
+    def noise(self, names: Sequence[str]) -> tuple[dict[str, float], float]:
+        """Signal-to-noise ratio of each layer, and the share of mask pixels that watching moves."""
+        outputs = ("mask", *(PROBE.format(number) for number in range(len(names))))
+        found, differ = [_Noise() for _ in names], []
+        with tempfile.TemporaryDirectory() as scratch:
+            folder, suffix = Path(scratch), self.engine.suffix
+            copies = []
+            for source, kind in ((self.exact, "exact"), (self.engine, "found")):
+                copies.append(folder / f"{kind}{suffix}")
+                watch(self.target, source, results(self.target, self.engine, names), copies[-1])
+            engine = self.backend.load(self.engine, Precision.INT8, None)
+            first = self.backend.load(copies[0], Precision.FP32, None)
+            second = self.backend.load(copies[1], Precision.INT8, None)
+            for frame, _ in self.frames():
+                exact, shown = first.infer(frame, outputs), second.infer(frame, outputs)
+                differ.append(np.mean(engine.infer(frame, ("mask",))["mask"] != shown["mask"]))
+                for noise, name in zip(found, outputs[1:], strict=True):
+                    noise.add(exact[name], shown[name])
+            for session in (engine, first, second):
+                session.close()
+        if not differ:
+            raise SpecError("No frame to measure on. Give frames with --data DIR.")
+        share = float(np.mean(differ))
+        if share > _SAME_MASKS:
+            raise CheckFailedError(
+                f"The copy of '{self.engine}' that shows the results of layers gives other masks "
+                f"in {share:.2%} of the pixels, expected at most {_SAME_MASKS:.1%}: what it shows "
+                "is not what the engine computes."
+            )
+        return {name: noise.db for name, noise in zip(names, found, strict=True)}, share
+
+    def dice(self, model: Path, precision: Precision) -> NDArray[np.float64]:
+        """Dice of a model on each frame."""
+        session = self.backend.load(model, precision, None)
+        try:
+            return np.asarray(
+                [
+                    score_mask(session.infer(frame, ("mask",))["mask"] > 0, truth).dice
+                    for frame, truth in self.frames()
+                ]
+            )
+        finally:
+            session.close()
+
+    def dice_in_float(self, layer: str) -> NDArray[np.float64]:
+        """Dice of the engine with one layer in float."""
+        with tempfile.TemporaryDirectory() as scratch:
+            file = Path(scratch) / f"float{self.engine.suffix}"
+            in_float(self.target, self.engine, self.exact, layer, file)
+            return self.dice(file, Precision.INT8)

@@ -1,0 +1,84 @@
+"""Sensitivity as people read it, and as programs do."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from lightawnet_edge.approximation.sensitivity import LayerSensitivity, Sensitivity
+from lightawnet_edge.scores.intervals import Interval, mean_interval
+from lightawnet_edge.scores.latency import MIN_FRAMES
+
+SCHEMA = 1  # 1: first version. Say here what every later number changed.
+
+
+def console(found: Sensitivity, name: str) -> Group:
+    """One layer a row, the worst first."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("layer", no_wrap=True)
+    table.add_column("ran in", no_wrap=True)
+    for title in ("MACs", "SQNR dB", "Dice regained", "95 %"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for layer in found.layers:
+        table.add_row(
+            layer.layer.name,
+            str(layer.layer.executed or "unknown"),
+            f"{layer.mac_share:.1%}",
+            f"{layer.sqnr_db:.1f}",
+            *_gain(layer),
+        )
+    drop = _drop(found)
+    cost = f"{drop.mean:+.4f} Dice ({drop.low:+.4f} … {drop.high:+.4f})"
+    notes = [
+        f"INT8 costs {cost} against FP32 on {len(found.dice)} frames",
+        "SQNR: energy of the FP32 result over that of the error, which earlier layers add to",
+        "Dice regained: with that layer alone in float; measured for the noisiest layers",
+        f"masks of the copy that shows results: {found.masks_differ:.4%} of the pixels differ",
+    ]
+    if len(found.dice) < MIN_FRAMES:
+        notes.append(f"{len(found.dice)} frames are few: intervals of Dice are too narrow")
+    head = Text(f"sensitivity of {name}", "bold")
+    return Group(head, table, *(Text(note, "dim") for note in notes))
+
+
+def to_json(found: Sensitivity, name: str) -> dict[str, Any]:
+    """Everything that was measured, each frame apart."""
+    return {
+        "schema": SCHEMA,
+        "bundle": name,
+        "dice": found.dice,
+        "exact_dice": found.exact_dice,
+        "dice_drop": _interval(_drop(found)),
+        "masks_differ": found.masks_differ,
+        "layers": [
+            {
+                **layer.layer.to_json(),
+                "mac_share": layer.mac_share,
+                "sqnr_db": layer.sqnr_db if math.isfinite(layer.sqnr_db) else None,
+                "dice_gain": _interval(layer.gain) if layer.gain else None,
+                "dice_gains": layer.gains,
+            }
+            for layer in found.layers
+        ],
+    }
+
+
+def _gain(layer: LayerSensitivity) -> tuple[str, str]:
+    gain = layer.gain
+    if gain is None:
+        return "–", ""
+    return f"{gain.mean:+.4f}", f"{gain.low:+.4f} … {gain.high:+.4f}"
+
+
+def _drop(found: Sensitivity) -> Interval:
+    return mean_interval(np.subtract(found.exact_dice, found.dice))
+
+
+def _interval(interval: Interval) -> dict[str, float]:
+    return {"mean": interval.mean, "low": interval.low, "high": interval.high}

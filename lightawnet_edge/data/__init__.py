@@ -1,0 +1,1 @@
+"""Frames in: images, masks, videos, and which of them show the same picture."""

@@ -1,0 +1,1 @@
+"""What a checkpoint is worth: scores of every frame, and its card."""

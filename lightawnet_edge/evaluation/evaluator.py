@@ -1,0 +1,230 @@
+"""A checkpoint at work on frames with their truth: FP32, PyTorch, on the CPU.
+
+Each frame goes through `DeviceModel`, the meaning of every engine, at the frame's own size: the
+preprocessing is the network's own, logits are resized back, and masks are compared there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightawnet_edge import __version__
+from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.bundle.store import replace_file, sha256_of
+from lightawnet_edge.data.frames import UInt8, opencv
+from lightawnet_edge.data.pairs import Pair, find_pairs
+from lightawnet_edge.data.splits import read_groups
+from lightawnet_edge.errors import SpecError
+from lightawnet_edge.evaluation.contact_sheet import Tile, contact_sheet
+from lightawnet_edge.evaluation.evaluation import (
+    EVALUATION_JSON,
+    UNKNOWN,
+    WORST,
+    WORST_JPEG,
+    Evaluation,
+    FrameResult,
+)
+from lightawnet_edge.scores.masks import hd95, score_mask
+from lightawnet_edge.specs import ColorOrder, Size, check_network_size
+
+if TYPE_CHECKING:
+    from lightawnet_edge.model.checkpoint import CheckpointMeta
+
+THRESHOLD = 0.5
+"""Probability from which a pixel is foreground."""
+
+Observer = Callable[[int, int], None]
+"""Hears how many frames are done, of how many."""
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalSpec:
+    """What to evaluate, on what."""
+
+    weights: str
+    """Checkpoint file, or name of packaged weights."""
+    data: Path
+    """Folder with `images/` and `masks/`."""
+    split: Path | None = None
+    """Text file with one stem a line; None takes all."""
+    size: Size | None = None
+    """Network input; None takes the checkpoint's."""
+    groups: Path | None = None
+    """CSV file with the header `stem,group`."""
+    limit: int | None = None
+    """Use at most this many frames, evenly spaced."""
+    threads: int | None = None
+    """CPU threads; None leaves torch's choice."""
+
+    def __post_init__(self) -> None:
+        for name in ("limit", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SpecError(f"{name}={value} must be at least 1.")
+        if self.size is not None:
+            check_network_size(self.size)
+
+
+class TorchSegmenter:
+    """A checkpoint as a function from frame to mask, whatever the frame's size."""
+
+    def __init__(self, checkpoint: Path, meta: CheckpointMeta, size: Size) -> None:
+        """`size` is the network's input.
+
+        Raises:
+            ArtifactError: The file is broken, or does not fit LightAWNet.
+        """
+        from lightawnet_edge.model.checkpoint import load_checkpoint
+
+        self.color = ColorOrder.RGB if meta.in_channels == 3 else ColorOrder.GRAY
+        self._network = load_checkpoint(checkpoint)
+        self._meta = meta
+        self._size = size
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained values in the network."""
+        return sum(parameter.numel() for parameter in self._network.parameters())
+
+    def __call__(self, frame: UInt8) -> Mask:
+        """Segment a frame (H, W, 3) or (H, W); the mask is (H, W)."""
+        import torch
+
+        from lightawnet_edge.graph.device_graph import DeviceModel
+
+        contract = Contract(
+            frame=Size(*frame.shape[:2]),
+            color=self.color,
+            network=self._size,
+            normalization=self._meta.normalization,
+            threshold=THRESHOLD,
+            probability=True,
+        )
+        with torch.inference_mode():
+            mask, _ = DeviceModel(self._network, contract).eval()(torch.from_numpy(frame))
+        found: UInt8 = mask.numpy()
+        return found > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """An evaluation, and what its pictures are made with."""
+
+    result: Evaluation
+    segment: TorchSegmenter
+    pairs: Mapping[str, Pair]
+    """Frames by their stems."""
+
+
+def evaluate(spec: EvalSpec, observer: Observer | None = None) -> Measured:
+    """Score a checkpoint on frames; every frame counts, so one that cannot be read is an error.
+
+    Raises:
+        SpecError: The request does not fit the checkpoint or the data.
+        ArtifactError: A file is missing, unreadable or unfit.
+    """
+    import torch
+
+    from lightawnet_edge.model.checkpoint import read_metadata, resolve
+
+    checkpoint = resolve(spec.weights)
+    meta = read_metadata(checkpoint)
+    pairs = find_pairs(spec.data, spec.split, spec.limit)
+    groups = _groups(spec, pairs)
+    if spec.threads:
+        torch.set_num_threads(spec.threads)
+    segment = TorchSegmenter(checkpoint, meta, spec.size or meta.size)
+    frames = []
+    for done, pair in enumerate(pairs):
+        if observer:
+            observer(done, len(pairs))
+        group = None if groups is None else groups.get(pair.name, UNKNOWN)
+        frames.append(_frame(pair, segment, group))
+    result = Evaluation(
+        version=__version__,
+        weights={
+            "name": checkpoint.stem,
+            "sha256": sha256_of(checkpoint),
+            "parameters": segment.parameters,
+            **meta.to_json(),
+        },
+        size=str(spec.size or meta.size),
+        data=spec.data.resolve().name,
+        split=None if spec.split is None else spec.split.name,
+        limit=spec.limit,
+        frames_sha256=frames_digest(pairs),
+        tools=_tools(),
+        frames=tuple(frames),
+    )
+    return Measured(result=result, segment=segment, pairs={pair.name: pair for pair in pairs})
+
+
+def write_evaluation(measured: Measured, folder: Path) -> Path:
+    """Write `evaluation.json` and `worst.jpg` into a folder; return the former."""
+    result = measured.result
+    tiles = []
+    for number, frame in enumerate(result.worst(WORST), start=1):
+        pair = measured.pairs[frame.stem]
+        picture, truth = pair.read(ColorOrder.RGB)
+        mask = measured.segment(pair.read(measured.segment.color)[0])
+        tiles.append(Tile(f"{number}  Dice {frame.dice:.2f}", picture, truth, mask))
+    text = json.dumps(result.to_json(), ensure_ascii=False, indent=1)
+    replace_file(folder / WORST_JPEG, contact_sheet(tiles))
+    replace_file(folder / EVALUATION_JSON, f"{text}\n".encode())
+    return folder / EVALUATION_JSON
+
+
+def frames_digest(pairs: Sequence[Pair]) -> str:
+    """SHA-256 of the names and the bytes of images and masks: decoders cannot change it."""
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(f"{pair.name} {sha256_of(pair.image)} {sha256_of(pair.mask)}\n".encode())
+    return digest.hexdigest()
+
+
+def _frame(pair: Pair, segment: TorchSegmenter, group: str | None) -> FrameResult:
+    frame, truth = pair.read(segment.color)
+    mask = segment(frame)
+    score = score_mask(mask, truth)
+    return FrameResult(
+        stem=pair.name,
+        height=truth.shape[0],
+        width=truth.shape[1],
+        group=group,
+        truth_share=float(truth.mean()),
+        predicted_share=float(mask.mean()),
+        dice=score.dice,
+        iou=score.iou,
+        precision=score.precision,
+        recall=score.recall,
+        hd95_px=hd95(mask, truth),
+    )
+
+
+def _groups(spec: EvalSpec, pairs: Sequence[Pair]) -> Mapping[str, str] | None:
+    if spec.groups is None:
+        return None
+    groups = read_groups(spec.groups)
+    if not any(pair.name in groups for pair in pairs):
+        raise SpecError(
+            f"None of the {len(pairs)} frames has a group in '{spec.groups}': expected stems like "
+            f"'{pairs[0].name}'. Give the groups of these frames with --groups FILE."
+        )
+    return groups
+
+
+def _tools() -> dict[str, str]:
+    import torch
+
+    return {
+        "numpy": np.__version__, "opencv": opencv().__version__, "torch": str(torch.__version__),
+    }  # fmt: skip

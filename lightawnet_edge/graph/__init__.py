@@ -1,0 +1,1 @@
+"""The device graph as ONNX: traced, typed, simulated and compared."""

@@ -1,0 +1,144 @@
+"""One ONNX file from camera frame to mask: what comes before and after the network is inside."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.model.network import LightAWNet
+from lightawnet_edge.model.preprocess import Preprocess, resize
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 17
+"""Pinned: the newest that TensorRT 8.x (JetPack 5) parses."""
+INPUT = "frame"
+OUTPUTS = ("mask", "probability")
+
+
+class DeviceModel(nn.Module):
+    """Frame in, mask out, around a network: the meaning of a device graph, in torch."""
+
+    def __init__(self, network: LightAWNet, contract: Contract) -> None:
+        """`network` may be lowered or not; it works at `contract.network`."""
+        super().__init__()
+        self.preprocess = Preprocess(contract.network, contract.normalization, contract.color)
+        self.network = network
+        self.frame = contract.frame
+        # Logits are compared, not probabilities: the mask then needs no sigmoid, and is the same.
+        self.logit_threshold = math.log(contract.threshold / (1 - contract.threshold))
+
+    def forward(self, frame: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn one frame into its mask and its probability.
+
+        Args:
+            frame: uint8, shape (H, W, 3), or (H, W) for gray.
+
+        Returns:
+            Mask of shape (H, W), uint8, 0 or 255; probability of shape (h, w), float32.
+        """
+        logits = self.network(self.preprocess(frame))
+        mask = resize(logits, self.frame)[0, 0] >= self.logit_threshold
+        # By way of float32: TensorRT and ONNX Runtime select floats, not all of them select bytes.
+        return (mask.float() * 255).to(torch.uint8), torch.sigmoid(logits)[0, 0]
+
+
+def to_onnx(network: LightAWNet, contract: Contract) -> onnx.ModelProto:
+    """Trace a lowered network into its device graph; nodes carry the path of their module.
+
+    The graph has static shapes and holds no operator that ONNX Runtime, OpenVINO or TensorRT's
+    parser would refuse: no antialiased Resize, and every Conv states its kernel_shape.
+    """
+    import onnx
+    from onnxscript import optimizer
+
+    device = DeviceModel(network, contract).eval()
+    frame = torch.zeros(contract.frame_shape, dtype=torch.uint8)
+    names = list(OUTPUTS if contract.probability else OUTPUTS[:1])
+    traced: nn.Module = device if contract.probability else _OneOutput(device)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # The tracing exporter is 10x faster than the dynamo one and names nodes by module; its
+        # deprecation and its remarks about branches on (static) shapes are known.
+        warnings.simplefilter("ignore")
+        file = Path(folder) / "traced.onnx"
+        torch.onnx.export(
+            traced,
+            (frame,),
+            file,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=names,
+        )
+        model = onnx.load(file)
+    model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    model = optimizer.optimize(model, onnx_shape_inference=True)
+    _finish_convs(model)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+class _OneOutput(nn.Module):
+    """A device model without its probability."""
+
+    def __init__(self, device: DeviceModel) -> None:
+        super().__init__()
+        self.device = device
+
+    def forward(self, frame: Tensor) -> Tensor:
+        mask: Tensor = self.device(frame)[0]
+        return mask
+
+
+def _finish_convs(model: onnx.ModelProto) -> None:
+    """Name every Conv by its module, and state its `kernel_shape`.
+
+    The tracer names a convolution with a computed kernel by a counter, and leaves its shape out,
+    which TensorRT before 10.4 then infers wrongly.
+    """
+    from onnx import helper
+
+    for node, shape in conv_kernels(model):
+        module = (
+            node.input[2].removesuffix(".bias")
+            if len(node.input) > 2
+            else node.input[1].removesuffix(".weight")
+        )
+        node.name = module.removeprefix("network.").replace(".", "/")
+        if all(attribute.name != "kernel_shape" for attribute in node.attribute):
+            node.attribute.append(helper.make_attribute("kernel_shape", list(shape[2:])))
+
+
+def conv_kernels(model: onnx.ModelProto) -> list[tuple[Any, tuple[int, ...]]]:
+    """Every Conv node with the shape (Cout, Cin / groups, kh, kw) of its kernel."""
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    for value in graph.value_info:
+        shapes[value.name] = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+    convs = [node for node in model.graph.node if node.op_type == "Conv"]
+    return [(node, shapes[node.input[1]]) for node in convs]
+
+
+def conv_macs(model: onnx.ModelProto) -> dict[str, int]:
+    """Multiply-accumulates per frame of every Conv, by its name."""
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    sizes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in [*graph.value_info, *graph.output]
+    }
+    return {
+        node.name: math.prod(kernel) * math.prod(sizes[node.output[0]][2:])
+        for node, kernel in conv_kernels(model)
+    }

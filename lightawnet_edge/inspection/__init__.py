@@ -1,0 +1,1 @@
+"""What a built engine executes, and what this machine can."""

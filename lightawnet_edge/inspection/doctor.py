@@ -1,0 +1,138 @@
+"""What this machine can build and run, and the reason for what it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+from rich.markup import escape
+
+from lightawnet_edge.errors import BackendUnavailableError
+from lightawnet_edge.machine.cuda_driver import find_device
+from lightawnet_edge.machine.machine import read_machine
+from lightawnet_edge.specs import Target
+from lightawnet_edge.targets import table
+from lightawnet_edge.targets.tensorrt.devices import DEVICES, RTX, RTX_CAPABILITIES
+
+# Tool, the extra that installs it, and what it is needed for.
+_TOOLS = (
+    ("torch", "export", "training, export, the FP32 baseline"),
+    ("onnx", "export", "export"),
+    ("nncf", "export", "INT8 for OpenVINO"),
+    ("kornia", "train", "training"),
+    ("accelerate", "train", "training"),
+    ("opencv-python-headless", "media", "reading images and videos"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of the examination."""
+
+    name: str
+    version: str | None
+    """None where it is not installed."""
+    can: tuple[str, ...]
+    """What works here."""
+    cannot: tuple[str, ...]
+    """What does not, each with its reason."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "can": list(self.can),
+            "cannot": list(self.cannot),
+        }
+
+
+def examine() -> list[Finding]:
+    """Look at the CPU, the GPU, every backend and tool; installs nothing and starts no engine."""
+    return [
+        _cpu(),
+        _gpu(),
+        *(_backend(target) for target in Target),
+        *(_tool(*tool) for tool in _TOOLS),
+    ]
+
+
+def render(findings: Iterable[Finding]) -> str:
+    """One line per finding."""
+    lines = []
+    for finding in findings:
+        mark = "[green]✓[/green]" if finding.can else "[yellow]✗[/yellow]"
+        text = escape("; ".join([*finding.can, *finding.cannot]))
+        lines.append(f"{mark} {finding.name:<20} {finding.version or '-':<11} {text}")
+    return "\n".join(lines)
+
+
+def _backend(target: Target) -> Finding:
+    try:
+        backend = table.get(target)
+    except BackendUnavailableError as error:
+        return Finding(
+            name=f"target {target}", version=None, can=_exports(target), cannot=(error.reason,)
+        )
+    refusals = backend.refusals()
+    can = [str(precision) for precision, reason in refusals.items() if reason is None]
+    grouped: dict[str, list[str]] = {}
+    for precision, reason in refusals.items():
+        if reason is not None:
+            grouped.setdefault(reason, []).append(str(precision))
+    return Finding(
+        name=f"target {target}",
+        version=backend.version(),
+        can=(*((f"runs {', '.join(can)}",) if can else ()), *_exports(target)),
+        cannot=tuple(f"no {', '.join(names)}: {reason}" for reason, names in grouped.items()),
+    )
+
+
+def _exports(target: Target) -> tuple[str, ...]:
+    """What `export` makes for a TensorRT that this machine may not be able to run."""
+    if not all(find_spec(name) for name in ("torch", "onnx", "onnxruntime")):
+        return ()
+    if target is Target.TENSORRT:
+        kits = ", ".join(device for device in DEVICES if device != RTX)
+        return (f"exports kits for {kits}",)
+    if target is Target.TENSORRT_RTX and find_spec("tensorrt_rtx"):
+        return (f"exports engines for {', '.join(f'SM{sm}' for sm in RTX_CAPABILITIES)}",)
+    return ()
+
+
+def _tool(name: str, extra: str, purpose: str) -> Finding:
+    try:
+        return Finding(name=f"package {name}", version=version(name), can=(purpose,), cannot=())
+    except PackageNotFoundError:
+        reason = f"needed for {purpose}: pip install 'lightawnet-edge[{extra}]'"
+        return Finding(name=f"package {name}", version=None, can=(), cannot=(reason,))
+
+
+def _cpu() -> Finding:
+    machine = read_machine()
+    fast = {
+        "int8": {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"},
+        "bf16": {"avx512_bf16", "amx_bf16", "bf16"},
+    }
+    has = {name: sorted(flags & set(machine.isa)) for name, flags in fast.items()}
+    can = tuple(f"fast {name} ({', '.join(flags)})" for name, flags in has.items() if flags)
+    cannot = tuple(f"no fast {name}" for name, flags in has.items() if not flags)
+    cores = f"{machine.cores} core{'s' if machine.cores > 1 else ''}, {machine.cpus} threads"
+    return Finding(name="cpu", version=None, can=(machine.cpu, cores, *can), cannot=cannot)
+
+
+def _gpu() -> Finding:
+    """Ask NVIDIA's driver itself: no framework is imported, no context is made on a device."""
+    try:
+        device = find_device()
+    except BackendUnavailableError as error:
+        return Finding(name="nvidia gpu", version=None, can=(), cannot=(error.reason,))
+    return Finding(
+        name="nvidia gpu",
+        version=f"CUDA {device.cuda}",
+        can=(f"{device.name}, SM{device.capability}",),
+        cannot=(),
+    )

@@ -1,0 +1,1 @@
+"""What a number was measured on: CPU, GPU, clocks."""

@@ -1,0 +1,1 @@
+"""Pure numbers: masks against their truth, intervals, latencies."""

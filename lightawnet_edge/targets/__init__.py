@@ -1,0 +1,1 @@
+"""A folder for each toolchain; `table` is the only list of them."""

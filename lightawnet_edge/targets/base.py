@@ -1,0 +1,133 @@
+"""What every backend offers: three verbs, and its capabilities as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
+from lightawnet_edge.specs import Precision
+
+Tensors = dict[str, NDArray[Any]]
+WARMUP = 3
+"""Calls before those that are timed: caches are cold, and toolchains still allocate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What `Backend.build` left behind."""
+
+    engine: str
+    """Name of the file to load."""
+    layers: tuple[LayerRecord, ...]
+    """The convolutions of the graph, read back from the built engine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadBack:
+    """What a built engine executes, and how long it takes where frames were given."""
+
+    layers: tuple[LayerRecord, ...]
+    """Every convolution of the engine's graph, in its order; then, if it was timed, all other
+    layers that ran. Their `macs` and `seconds` are not filled in here."""
+    layer_s: Mapping[str, float] = field(default_factory=dict)
+    """Layer to its mean seconds per call. Not a median: OpenVINO gives running means alone."""
+    call_s: float | None = None
+    """Mean seconds of a call as a whole; None where nothing was timed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceTime:
+    """What one call took on a device with a clock of its own; the rest of it was the host's."""
+
+    copy_s: float
+    """The frame to the device, and all outputs back."""
+    compute_s: float
+    """Between the copies."""
+
+
+def handed_over(name: str, value: NDArray[Any], out: Tensors | None) -> NDArray[Any]:
+    """Copy an output out of a session's memory: into the caller's array, or into a new one."""
+    if out is None or name not in out:
+        return np.array(value)
+    np.copyto(out[name], value, casting="no")
+    return out[name]
+
+
+class Session(Protocol):
+    """A loaded engine that owns device memory until it is closed."""
+
+    def infer(
+        self, frame: NDArray[Any], outputs: tuple[str, ...], out: Tensors | None = None
+    ) -> Tensors:
+        """Run one frame, synchronously; the outputs are the caller's to keep.
+
+        Args:
+            frame: The engine's input, contiguous.
+            outputs: Names of what is wanted.
+            out: Arrays of the outputs' shapes and types that receive them, by name; an output
+                without one gets a new array.
+        """
+
+    def device_time(self) -> DeviceTime | None:
+        """Of the last call; None where the engine runs on the CPU, or its device does not say."""
+
+    def close(self) -> None:
+        """Free the engine; a closed session cannot be used again."""
+
+
+class Backend(Protocol):
+    """A toolchain that builds engines and runs them."""
+
+    def version(self) -> str:
+        """Version of the toolchain."""
+
+    def refusals(self) -> Mapping[Precision, str | None]:
+        """For each precision why this machine cannot execute it, or None where it can."""
+
+    def build(self, source: Path, folder: Path, precision: Precision) -> Built:
+        """Write into `folder` the engine of a device graph, and read back what it executes."""
+
+    def read_back(
+        self,
+        engine: Path,
+        precision: Precision,
+        threads: int | None = None,
+        frames: Sequence[NDArray[Any]] = (),
+    ) -> ReadBack:
+        """Ask a built engine what it executes; time its layers on `frames`, a call for each.
+
+        The first `WARMUP` calls do not count; without more frames than that, nothing is timed.
+        """
+
+    def load(self, engine: Path, precision: Precision, threads: int | None) -> Session:
+        """Load a built engine; `threads` None leaves the choice to the toolchain."""
+
+
+_KINDS = {
+    CONVOLUTION: "Conv ConvInteger ConvTranspose Convolution GroupConvolution Deconvolution",
+    "resize": "Interpolate Resize Upsample",
+    "concat/split": "Concat Concatenation Gather Slice Split StridedSlice VariadicSplit",
+    "elementwise": "Add Clip Div Eltwise Equal Exp FakeQuantize Greater GreaterOrEqual LeakyRelu "
+    "Less Math Mul PRelu Pow Relu Sigmoid Sqrt Sub Subgraph Where",
+    "reorder/convert": "Cast Convert DepthToSpace DequantizeLinear QuantizeLinear Reorder "
+    "ReorderInput ReorderOutput Reshape Squeeze Transpose Unsqueeze",
+    "pooling": "AveragePool GlobalAveragePool MaxPool Pooling",
+    "matrix product": "FullyConnected Gemm MatMul MatMulInteger MatMulIntegerToFloat",
+    "reduction/softmax": "Reduce ReduceMax ReduceMean ReduceMin ReduceSum Softmax",
+}
+_KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names.split()}
+_VARIANTS = ("QLinear", "Nhwc", "Fused")
+"""What ONNX Runtime puts before an operator's name for another type, layout or fusion."""
+
+
+def kind_of(operator: str) -> str:
+    """Kind of work that a toolchain's operator does; 'other' where the name is not known here."""
+    for variant in _VARIANTS:
+        operator = operator.removeprefix(variant)
+    return _KIND_OF.get(operator, "other")

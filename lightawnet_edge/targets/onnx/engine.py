@@ -1,0 +1,256 @@
+"""ONNX Runtime on the CPU: the engine is an ONNX file."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
+from lightawnet_edge.specs import Precision
+from lightawnet_edge.targets.base import WARMUP, Built, ReadBack, Tensors, handed_over, kind_of
+
+if TYPE_CHECKING:
+    import onnx
+
+ENGINE = "engine.onnx"
+_FAILURES = (
+    "Fail",
+    "InvalidArgument",
+    "InvalidGraph",
+    "InvalidProtobuf",
+    "NoSuchFile",
+    "NotImplemented",
+    "RuntimeException",
+)
+"""ONNX Runtime's exceptions: they have no base of their own."""
+_WARNINGS_OFF = 3
+"""ONNX Runtime's severity for errors only."""
+_TIME_SUFFIX = "_kernel_time"
+_CALL = "model_run"
+"""Names of a profile's events: of a node, and of a whole call."""
+_RENAMED = re.compile(r"^fused |_token_\d+$")
+"""What fusions and layout changes add to a node's name."""
+_BLOCKED_SUFFIX = "_nchwc"
+"""A convolution in ONNX Runtime's own layout is named by the tensor it made, and this."""
+_FUSED_ACTIVATIONS = frozenset({"Clip", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Tanh"})
+
+
+class OnnxRuntimeBackend:
+    """Builds and runs engines with ONNX Runtime's CPU provider."""
+
+    def __init__(self) -> None:
+        """Raise ImportError where ONNX Runtime is not installed."""
+        import onnxruntime
+
+        self._ort = onnxruntime
+
+    def version(self) -> str:
+        """Version of ONNX Runtime."""
+        return str(self._ort.__version__)
+
+    def refusals(self) -> Mapping[Precision, str | None]:
+        """The CPU provider has convolution kernels for FP32 and INT8 alone."""
+        reason = "its CPU provider has no such convolution and would cast to fp32 silently"
+        return {
+            Precision.FP32: None,
+            Precision.FP16: reason,
+            Precision.BF16: reason,
+            Precision.INT8: None,
+        }
+
+    def build(self, source: Path, folder: Path, precision: Precision) -> Built:
+        """Take the graph as it is."""
+        engine = source
+        if source.parent != folder:
+            engine = folder / ENGINE
+            engine.write_bytes(source.read_bytes())
+        return Built(engine=engine.name, layers=self.read_back(engine, precision).layers)
+
+    def read_back(
+        self,
+        engine: Path,
+        precision: Precision,
+        threads: int | None = None,
+        frames: Sequence[NDArray[Any]] = (),
+    ) -> ReadBack:
+        """Look at the optimized graph and, with frames, into the profile of a session.
+
+        Raises:
+            BackendUnavailableError: The package onnx, which reads graphs, is not installed.
+        """
+        try:
+            import onnx
+        except ImportError as error:
+            raise BackendUnavailableError(
+                "reading ONNX Runtime's kernels", f"{error}. Install it: pip install onnx"
+            ) from error
+        with tempfile.TemporaryDirectory() as scratch, _errors(self._ort, engine):
+            options = self._options(threads)
+            options.optimized_model_filepath = str(Path(scratch) / "optimized.onnx")
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(scratch) / "profile")
+            session = self._ort.InferenceSession(
+                engine, options, providers=["CPUExecutionProvider"]
+            )
+            for frame in frames:
+                session.run(None, {session.get_inputs()[0].name: frame})
+            events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+            optimized = onnx.load(options.optimized_model_filepath).graph
+            graph = onnx.load(engine).graph
+        return _read_back(graph, optimized, events)
+
+    def load(self, engine: Path, precision: Precision, threads: int | None) -> OnnxRuntimeSession:
+        """Create a session on the CPU provider."""
+        options = self._options(threads)
+        with _errors(self._ort, engine):
+            return OnnxRuntimeSession(
+                self._ort.InferenceSession(engine, options, providers=["CPUExecutionProvider"])
+            )
+
+    def _options(self, threads: int | None) -> Any:
+        options = self._ort.SessionOptions()
+        options.log_severity_level = _WARNINGS_OFF
+        # Spinning threads slow down whatever runs next to the session, an OpenVINO call by half.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        return options
+
+
+class OnnxRuntimeSession:
+    """One ONNX Runtime session."""
+
+    def __init__(self, session: Any) -> None:
+        self._session: Any = session
+        self._input = session.get_inputs()[0].name
+
+    def infer(
+        self, frame: NDArray[Any], outputs: tuple[str, ...], out: Tensors | None = None
+    ) -> Tensors:
+        """Run one frame; outputs that are not asked for are not computed.
+
+        ONNX Runtime makes new arrays with each call: `out` spares the caller none of them.
+        """
+        values = self._session.run(list(outputs), {self._input: frame})
+        wanted = out or {}
+        return {
+            name: handed_over(name, value, out) if name in wanted else value
+            for name, value in zip(outputs, values, strict=True)
+        }
+
+    def device_time(self) -> None:
+        """It runs on the CPU."""
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None
+
+
+def _read_back(
+    graph: onnx.GraphProto, optimized: onnx.GraphProto, events: Iterable[Mapping[str, Any]]
+) -> ReadBack:
+    """Join the graph as it was written, the graph as it runs, and a profile of its calls."""
+    requested = _requested(graph)
+    names = _names(graph, optimized)
+    ran = {names[node.name]: node for node in optimized.node if node.name in names}
+    layers = [
+        LayerRecord(
+            name=name,
+            requested=wanted,
+            executed=_executed(ran[name].op_type) if name in ran else None,
+            kernel=_kernel(ran[name]) if name in ran else None,
+        )
+        for name, wanted in requested.items()
+    ]
+    operators, times = _events(events)
+    others = [
+        LayerRecord(name=node, kind=kind_of(operator), kernel=operator)
+        for node, operator in operators.items()
+        if node not in names
+    ]
+    call_s = times.pop(_CALL, None)
+    layer_s = {names.get(node, node): seconds for node, seconds in times.items()}
+    return ReadBack(layers=(*layers, *others), layer_s=layer_s, call_s=call_s)
+
+
+def _events(events: Iterable[Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, float]]:
+    """Operator of each node that ran, and mean seconds of each, and of a call as a whole."""
+    operators: dict[str, str] = {}
+    samples: dict[str, list[float]] = {}
+    for event in events:
+        name = str(event["name"])
+        if name.endswith(_TIME_SUFFIX):
+            name = name.removesuffix(_TIME_SUFFIX)
+            operators[name] = event["args"]["op_name"]
+        elif name != _CALL:
+            continue
+        samples.setdefault(name, []).append(event["dur"] / 1e6)
+    counted = {name: seconds[WARMUP:] for name, seconds in samples.items()}
+    means = {name: sum(seconds) / len(seconds) for name, seconds in counted.items() if seconds}
+    return {name: operators[name] for name in operators if name in means}, means
+
+
+def _requested(graph: onnx.GraphProto) -> dict[str, Precision]:
+    """Each convolution to INT8 where its input and its kernel are dequantized, else to FP32."""
+    maker = {name: node.op_type for node in graph.node for name in node.output}
+    return {
+        node.name: Precision.INT8
+        if all(maker.get(name) == "DequantizeLinear" for name in node.input[:2])
+        else Precision.FP32
+        for node in graph.node
+        if kind_of(node.op_type) == CONVOLUTION
+    }
+
+
+def _names(graph: onnx.GraphProto, optimized: onnx.GraphProto) -> dict[str, str]:
+    """Nodes of the optimized graph that are convolutions, to their names in the graph itself."""
+    named: dict[str, str] = {}
+    made_by: dict[str, str] = {}  # the tensor that a convolution, or its activation, makes
+    for node in graph.node:
+        if kind_of(node.op_type) == CONVOLUTION:
+            named[node.name] = made_by[node.output[0]] = node.name
+        elif node.op_type in _FUSED_ACTIVATIONS and node.input[0] in made_by:
+            made_by[node.output[0]] = made_by[node.input[0]]
+    found = {}
+    for node in optimized.node:
+        if kind_of(node.op_type) == CONVOLUTION:
+            name = named.get(_RENAMED.sub("", node.name)) or made_by.get(
+                node.name.removesuffix(_BLOCKED_SUFFIX)
+            )
+            if name is not None:
+                found[node.name] = name
+    return found
+
+
+def _executed(operator: str) -> Precision:
+    """The CPU provider's integer convolutions have names of their own."""
+    return Precision.INT8 if operator in ("QLinearConv", "ConvInteger") else Precision.FP32
+
+
+def _kernel(node: onnx.NodeProto) -> str:
+    """Operator, and ONNX Runtime's layout where it has one of its own, e.g. 'nchwc.Conv'."""
+    layout = node.domain.removeprefix("com.microsoft").strip(".")
+    return f"{layout}.{node.op_type}" if layout else str(node.op_type)
+
+
+@contextmanager
+def _errors(ort: Any, path: Path) -> Iterator[None]:
+    """Turn ONNX Runtime's own errors into one sentence."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    kinds = tuple(getattr(state, name) for name in _FAILURES)
+    try:
+        yield
+    except kinds as error:
+        reason = str(error).splitlines()[0]
+        raise ArtifactError(
+            f"ONNX Runtime {ort.__version__} cannot take '{path}': {reason}"
+        ) from error

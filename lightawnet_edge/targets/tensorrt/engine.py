@@ -1,0 +1,100 @@
+"""TensorRT and TensorRT-RTX as backends: what they can do on this machine, and their sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.manifest import Manifest
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
+from lightawnet_edge.machine.cuda_driver import find_device
+from lightawnet_edge.specs import Precision, Target
+from lightawnet_edge.targets.base import Built, ReadBack
+from lightawnet_edge.targets.tensorrt.builder import build, import_tensorrt
+from lightawnet_edge.targets.tensorrt.devices import RTX_CAPABILITIES
+from lightawnet_edge.targets.tensorrt.log import convolution_records, parse_inspector, requested_of
+from lightawnet_edge.targets.tensorrt.options import BuildOptions, is_portable
+from lightawnet_edge.targets.tensorrt.session import TensorRtSession, open_session
+
+
+class TensorRtBackend:
+    """Builds and runs engines with the TensorRT of this machine."""
+
+    target = Target.TENSORRT
+
+    def __init__(self) -> None:
+        """Raise BackendUnavailableError where the module is not installed, or has no builder."""
+        self._trt: Any = import_tensorrt(self.target)
+
+    def version(self) -> str:
+        """Version of the module."""
+        return str(self._trt.__version__)
+
+    def refusals(self) -> Mapping[Precision, str | None]:
+        """Without a device nothing runs, though TensorRT-RTX builds."""
+        reason = self._no_device()
+        refused: dict[Precision, str | None] = dict.fromkeys(Precision, reason)
+        return {**refused, Precision.BF16: reason or "this version writes no BF16 graph for it"}
+
+    def build(self, source: Path, folder: Path, precision: Precision) -> Built:
+        """Build a typed ONNX file, for this GPU or, with TensorRT-RTX, for all that it knows."""
+        import onnx
+
+        capabilities = RTX_CAPABILITIES if is_portable(self._trt) else ()
+        options = BuildOptions(precision=precision, capabilities=capabilities)
+        requested = requested_of(onnx.load(source))
+        return build(self._trt, source, folder, requested, options)
+
+    def read_back(
+        self,
+        engine: Path,
+        precision: Precision,
+        threads: int | None = None,
+        frames: Sequence[NDArray[Any]] = (),
+    ) -> ReadBack:
+        """Ask the engine's inspector; layers are not timed in this version."""
+        requested = {layer.name: layer.requested for layer in _manifest(engine).layers}
+        session = self.load(engine, precision, threads)
+        try:
+            layers = parse_inspector(inspect(self._trt, session.engine))
+        finally:
+            session.close()
+        known = {name: asked for name, asked in requested.items() if asked is not None}
+        return ReadBack(layers=convolution_records(layers, known))
+
+    def load(self, engine: Path, precision: Precision, threads: int | None) -> TensorRtSession:
+        """Load the engine of a bundle whose hashes were verified; `threads` are the CPU's."""
+        manifest = _manifest(engine)
+        if manifest.kit is None or manifest.kit.bound is None:
+            raise ArtifactError(f"'{engine}' does not say what it was built for. Export it again.")
+        return open_session(self._trt, engine.read_bytes(), manifest.kit.bound, engine.parent)
+
+    def _no_device(self) -> str | None:
+        try:
+            device = find_device()
+        except BackendUnavailableError as error:
+            return error.reason
+        if is_portable(self._trt) and device.capability not in RTX_CAPABILITIES:
+            known = ", ".join(f"SM{capability}" for capability in RTX_CAPABILITIES)
+            return f"the {device.name} here is SM{device.capability}, expected one of {known}"
+        return None
+
+
+class TensorRtRtxBackend(TensorRtBackend):
+    """The same for TensorRT-RTX, whose engines are built on any machine."""
+
+    target = Target.TENSORRT_RTX
+
+
+def inspect(trt: Any, engine: Any) -> str:
+    """What an engine says of its layers, as JSON."""
+    inspector = engine.create_engine_inspector()
+    return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+
+
+def _manifest(engine: Path) -> Manifest:
+    return Bundle.open(engine.parent).manifest

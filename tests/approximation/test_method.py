@@ -1,0 +1,73 @@
+"""The choice of a method: measured on frames that set no range, and only where they suffice."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from lightawnet_edge.approximation import method as chooser
+from lightawnet_edge.approximation.method import MasksOf, engine_masks, quantize_best
+from lightawnet_edge.bundle.choices import MethodRecord
+from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.graph.simulation import simulated_masks
+from lightawnet_edge.specs import Method, Precision, Target
+from lightawnet_edge.targets import table
+from lightawnet_edge.targets.quantize import quantize
+from tests.conftest import SIZE, blobs
+
+Bundles = dict[tuple[str, str], Path]
+
+
+def masks_of(target: Target) -> MasksOf:
+    if target is Target.TENSORRT:  # its engines run on a GPU: their graph is simulated
+        return simulated_masks
+    return partial(engine_masks, table.get_for(target, Precision.INT8))
+
+
+@pytest.mark.parametrize("target", [Target.ONNX, Target.OPENVINO, Target.TENSORRT])
+def test_the_best_on_held_out_frames_is_taken(
+    bundles: Bundles, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chooser, "MIN_HELD_OUT", 2)
+    frames = [frame for frame, _ in blobs(8, SIZE)]
+    frames[3] = frames[7] = frames[0] // 16  # every fourth is held out
+
+    def source() -> list[UInt8]:
+        return frames
+
+    graph = bundles["onnx", "int8"] / "device.onnx"
+    file, record = quantize_best(graph, tmp_path, target, source, masks=masks_of(target))
+    assert (record.scale_frames, record.held_out) == (6, 2)
+    assert set(record.dice) == {str(method) for method in Method}
+    assert record.dice[str(record.method)] == max(record.dice.values())
+    assert MethodRecord.from_json(record.to_json()) == record
+    others = [frame for number, frame in enumerate(frames) if number not in (3, 7)]
+    (tmp_path / "again").mkdir()
+    again = quantize(graph, tmp_path / "again", target, lambda: others, method=record.method)
+    model = ".bin" if target is Target.OPENVINO else ".onnx"
+    assert file.with_suffix(model).read_bytes() == again.with_suffix(model).read_bytes(), (
+        "held-out frames set no range"
+    )
+
+
+def test_few_frames_choose_nothing_and_a_given_method_is_taken(
+    bundles: Bundles, tmp_path: Path
+) -> None:
+    def source() -> list[UInt8]:
+        return [frame for frame, _ in blobs(4, SIZE)]
+
+    graph = bundles["onnx", "int8"] / "device.onnx"
+    made = partial(
+        quantize_best,
+        graph,
+        tmp_path,
+        Target.ONNX,
+        source,
+        masks=masks_of(Target.ONNX),
+    )
+    _, few = made()
+    assert few == MethodRecord(method=Method.PERCENTILE, scale_frames=4)
+    _, given = made(method=Method.MSE)
+    assert given == MethodRecord(method=Method.MSE, scale_frames=4)

@@ -1,0 +1,153 @@
+"""A checkpoint on frames: each at its own size, by the path that engines take."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from lightawnet_edge.data.frames import read_frame, read_mask
+from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.evaluation.evaluation import read_evaluation
+from lightawnet_edge.evaluation.evaluator import EvalSpec, evaluate, frames_digest, write_evaluation
+from lightawnet_edge.model.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
+from lightawnet_edge.model.preprocess import normalize, resize
+from lightawnet_edge.scores.masks import score_mask
+from lightawnet_edge.specs import Size
+from tests.conftest import blobs, random_network
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    """Four pairs of unequal sizes; the last has no lesion."""
+    root = tmp_path / "frames"
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    for index, size in enumerate((Size(40, 56), Size(90, 64), Size(64, 64), Size(48, 48))):
+        ((frame, mask),) = blobs(1, size, seed=index)
+        cv2.imwrite(str(root / "images" / f"f{index}.png"), frame[:, :, ::-1])
+        cv2.imwrite(
+            str(root / "masks" / f"f{index}.png"), mask.astype(np.uint8) * (255 * (index < 3))
+        )
+    return root
+
+
+def spec(checkpoint: Path, data: Path, **changes: Any) -> EvalSpec:
+    values: dict[str, Any] = {"weights": str(checkpoint), "data": data, "threads": 1}
+    return EvalSpec(**(values | changes))
+
+
+def test_masks_are_compared_at_their_own_size_with_logits_resized_back(
+    checkpoint: Path, frames: Path
+) -> None:
+    result = evaluate(spec(checkpoint, frames)).result
+    network = load_checkpoint(checkpoint)
+    for found in result.frames:
+        frame = torch.from_numpy(read_frame(frames / "images" / f"{found.stem}.png"))
+        truth = read_mask(frames / "masks" / f"{found.stem}.png")
+        x = resize(frame.permute(2, 0, 1)[None].float() / 255, Size(64, 64))
+        meta = CheckpointMeta(in_channels=3, size=Size(64, 64))
+        with torch.inference_mode():
+            logits = resize(network(normalize(x, meta.normalization)), Size(*truth.shape))
+        expected = score_mask((logits[0, 0] >= 0).numpy(), truth)
+        assert (found.height, found.width) == truth.shape
+        assert found.dice == expected.dice
+        assert found.truth_share == pytest.approx(truth.mean())
+
+
+def test_equal_requests_give_equal_bytes(checkpoint: Path, frames: Path) -> None:
+    first, second = (evaluate(spec(checkpoint, frames)).result.to_json() for _ in range(2))
+    assert json.dumps(first) == json.dumps(second)
+
+
+def test_the_result_names_weights_and_frames_but_no_place(checkpoint: Path, frames: Path) -> None:
+    text = json.dumps(evaluate(spec(checkpoint, frames)).result.to_json())
+    assert str(frames.parent) not in text
+    assert str(checkpoint.parent) not in text
+    data = json.loads(text)
+    assert data["weights"]["name"] == "tiny"
+    assert data["weights"]["parameters"] > 2_000_000
+    assert data["data"] == "frames"
+
+
+def test_another_input_size_gives_another_result(checkpoint: Path, frames: Path) -> None:
+    small = evaluate(spec(checkpoint, frames, size=Size(32, 48))).result
+    assert small.size == "32x48"
+    assert small.frames != evaluate(spec(checkpoint, frames)).result.frames
+
+
+def test_groups_come_from_the_file_and_are_unknown_beyond_it(
+    checkpoint: Path, frames: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "g.csv").write_text("stem,group\nf0,north\nf1,north\nelsewhere,south\n")
+    result = evaluate(spec(checkpoint, frames, groups=tmp_path / "g.csv")).result
+    assert {name: part.n for name, part in result.by_group.items()} == {"north": 2, "unknown": 2}
+
+
+def test_groups_of_other_frames_are_refused(checkpoint: Path, frames: Path, tmp_path: Path) -> None:
+    (tmp_path / "g.csv").write_text("stem,group\nx,north\n")
+    with pytest.raises(SpecError, match=r"None of the 4 frames has a group in '.*g\.csv'"):
+        evaluate(spec(checkpoint, frames, groups=tmp_path / "g.csv"))
+
+
+def test_a_frame_that_cannot_be_read_fails_the_evaluation(checkpoint: Path, frames: Path) -> None:
+    (frames / "images" / "f1.png").write_bytes(b"broken")
+    with pytest.raises(ArtifactError, match=r"f1\.png' cannot be decoded"):
+        evaluate(spec(checkpoint, frames))
+
+
+def test_gray_checkpoints_take_gray_frames(frames: Path, tmp_path: Path) -> None:
+    file = tmp_path / "gray.safetensors"
+    meta = CheckpointMeta(in_channels=1, size=Size(32, 32))
+    save_checkpoint(file, random_network(1).state_dict(), meta)
+    measured = evaluate(spec(file, frames, limit=2))
+    assert measured.result.overall.n == 2
+    write_evaluation(measured, tmp_path / "out")
+    assert cv2.imread(str(tmp_path / "out" / "worst.jpg")) is not None
+
+
+def test_progress_is_told(checkpoint: Path, frames: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    evaluate(spec(checkpoint, frames, limit=2), lambda done, total: seen.append((done, total)))
+    assert seen == [(0, 2), (1, 2)]
+
+
+def test_the_folder_holds_what_was_measured_and_a_light_picture(
+    checkpoint: Path, frames: Path, tmp_path: Path
+) -> None:
+    measured = evaluate(spec(checkpoint, frames))
+    file = write_evaluation(measured, tmp_path / "out")
+    assert read_evaluation(file) == measured.result
+    assert 1000 < (tmp_path / "out" / "worst.jpg").stat().st_size <= 150_000
+
+
+@pytest.mark.parametrize("name", ["limit", "threads"])
+def test_a_limit_below_one_is_refused(name: str, checkpoint: Path, frames: Path) -> None:
+    with pytest.raises(SpecError, match=f"{name}=0 must be at least 1"):
+        spec(checkpoint, frames, **{name: 0})
+
+
+def test_a_size_off_the_stride_is_refused(checkpoint: Path, frames: Path) -> None:
+    with pytest.raises(SpecError, match="multiples of 16"):
+        spec(checkpoint, frames, size=Size(100, 100))
+
+
+def test_the_digest_knows_every_byte_of_images_and_masks(
+    checkpoint: Path, frames: Path, tmp_path: Path
+) -> None:
+    def digest() -> str:
+        pairs = evaluate(spec(checkpoint, frames, limit=1)).pairs
+        return frames_digest(list(pairs.values()))
+
+    before = digest()
+    shutil.copy(frames / "masks" / "f2.png", tmp_path / "kept.png")
+    cv2.imwrite(str(frames / "masks" / "f2.png"), np.full((64, 64), 255, np.uint8))
+    assert digest() != before
+    shutil.copy(tmp_path / "kept.png", frames / "masks" / "f2.png")
+    assert digest() == before

@@ -1,0 +1,142 @@
+"""The device graph means what DeviceModel means in every runtime, without a refused operator."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.graph.device_graph import DeviceModel, conv_kernels, conv_macs, to_onnx
+from lightawnet_edge.model.lowering import lower
+from lightawnet_edge.model.network import LightAWNet
+from lightawnet_edge.model.routing import mean_routing
+from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Size, Target
+from lightawnet_edge.targets import table
+from tests.conftest import SIZE, blobs
+
+# A wide frame has sample positions of about 2000, whose float32 steps are 1e-4: weights of the
+# interpolation, and with them probabilities, differ by a few 1e-5 between runtimes.
+PROBABILITY_TOLERANCE = 1e-4
+
+
+def contract(frame: Size = SIZE, color: ColorOrder = ColorOrder.RGB, **changes: object) -> Contract:
+    values: dict[str, object] = {
+        "frame": frame,
+        "color": color,
+        "network": Size(64, 64),
+        "normalization": Normalization(),
+        "threshold": 0.5,
+        "probability": True,
+        **changes,
+    }
+    return Contract(**values)  # type: ignore[arg-type] # changes by name, of any type
+
+
+CASES = {
+    "same size": contract(),
+    "bgr full hd": contract(Size(540, 960), ColorOrder.BGR),
+    "prime size": contract(Size(331, 419)),
+    "smaller frame": contract(Size(40, 56)),
+    "minmax": contract(normalization=Normalization(method="minmax")),
+    "threshold": contract(threshold=0.3),
+}
+
+
+@pytest.mark.parametrize("target", [Target.ONNX, Target.OPENVINO])
+@pytest.mark.parametrize("case", CASES)
+def test_every_runtime_computes_what_the_device_model_says(
+    case: str, target: Target, network: LightAWNet, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    wanted = CASES[case]
+    frame = blobs(1, wanted.frame, seed=2)[0][0]
+    with torch.no_grad():
+        probability = DeviceModel(network, wanted)(torch.from_numpy(frame))[1]
+        if (
+            case != "threshold"
+        ):  # a threshold that splits this frame: a constant mask proves nothing
+            wanted = replace(wanted, threshold=float(probability.quantile(0.7)))
+        mask = DeviceModel(network, wanted)(torch.from_numpy(frame))[0]
+    folder = tmp_path_factory.mktemp("graph")
+    onnx.save(to_onnx(lower(network), wanted), folder / "device.onnx")
+    backend = table.get(target)
+    built = backend.build(folder / "device.onnx", folder, Precision.FP32)
+    session = backend.load(folder / built.engine, Precision.FP32, 1)
+    found = session.infer(frame, ("mask", "probability"))
+    session.close()
+    assert found["mask"].shape == (wanted.frame.height, wanted.frame.width)
+    assert found["mask"].dtype == np.uint8
+    assert set(np.unique(found["mask"])) <= {0, 255}
+    assert np.mean(found["mask"] != mask.numpy()) < 1e-3
+    assert found["probability"].dtype == np.float32
+    np.testing.assert_allclose(found["probability"], probability, atol=PROBABILITY_TOLERANCE)
+    if case != "threshold":
+        assert 0.1 < found["mask"].mean() / 255 < 0.6
+
+
+def test_a_gray_network_takes_frames_of_two_dimensions() -> None:
+    torch.manual_seed(0)
+    wanted = contract(Size(96, 128), ColorOrder.GRAY)
+    graph = to_onnx(lower(LightAWNet(1).eval()), wanted).graph
+    dims = [dim.dim_value for dim in graph.input[0].type.tensor_type.shape.dim]
+    assert dims == [96, 128]
+
+
+def test_bgr_and_rgb_graphs_agree_on_swapped_frames(network: LightAWNet) -> None:
+    frame = torch.randint(0, 256, (64, 64, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        rgb = DeviceModel(network, contract())(frame)[1]
+        bgr = DeviceModel(network, contract(color=ColorOrder.BGR))(frame.flip(2))[1]
+    assert torch.equal(rgb, bgr)
+
+
+def test_the_mask_is_the_probability_at_the_threshold(network: LightAWNet) -> None:
+    frame = torch.randint(0, 256, (64, 64, 3), dtype=torch.uint8)
+    for threshold in (0.2, 0.5, 0.9):
+        with torch.no_grad():
+            mask, probability = DeviceModel(network, contract(threshold=threshold))(frame)
+        doubtful = (probability - threshold).abs() < 1e-6
+        assert torch.equal((mask > 0) | doubtful, (probability >= threshold) | doubtful)
+
+
+@pytest.mark.parametrize("routing", ["dynamic", "static"])
+def test_the_graph_keeps_to_what_every_target_accepts(routing: str, network: LightAWNet) -> None:
+    frozen = mean_routing(network, [torch.randn(1, 3, 64, 64)]) if routing == "static" else None
+    model = to_onnx(lower(network, frozen), contract(Size(540, 960)))
+    assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 17)]
+    computed = 0
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for node, shape in conv_kernels(model):
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        assert attributes["kernel_shape"] == list(shape[2:])
+        computed += node.input[1] not in constants
+    assert computed == (10 if routing == "dynamic" else 0)
+    for node in model.graph.node:
+        if node.op_type == "Resize":
+            attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+            assert attributes["mode"] == b"linear"
+            assert attributes["coordinate_transformation_mode"] in (
+                b"half_pixel",
+                b"pytorch_half_pixel",
+                b"align_corners",
+            )
+            assert not attributes.get("antialias", 0)
+    kinds = {node.op_type for node in model.graph.node}
+    assert not kinds & {"Shape", "Loop", "If", "NonZero", "QLinearConv", "ConvInteger"}
+
+
+def test_layers_are_named_by_their_module_and_their_macs_are_counted(network: LightAWNet) -> None:
+    macs = conv_macs(to_onnx(lower(network), contract()))
+    assert macs["e1/depthwise"] == 7 * 7 * 3 * 64 * 64
+    assert macs["a5/dynamic"] == 9 * 128 * 256 * 4 * 4
+    assert macs["out"] == 36 * 16 * 64 * 64  # tiles: kernels of 6x6, of which 27 taps are zero
+    # The reference gives 1.34 G at 256x256; non-local attention's two matrix products are no Conv.
+    assert sum(macs.values()) * 16 == pytest.approx(1.34e9, rel=0.03)
+
+
+def test_probability_can_be_left_out(network: LightAWNet) -> None:
+    graph = to_onnx(lower(network), contract(probability=False)).graph
+    assert [output.name for output in graph.output] == ["mask"]

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lightawnet_edge.machine import machine
+from lightawnet_edge.machine.machine import (
+    Machine,
+    busy_seconds,
+    machine_summary,
+    physical_cores,
+    read_machine,
+    read_state,
+)
+
+on_linux = pytest.mark.skipif(not Path("/proc/stat").exists(), reason="needs Linux's /proc")
+
+
+def test_this_machine_survives_json() -> None:
+    found = read_machine()
+    assert Machine.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert 1 <= found.cores <= found.cpus
+    assert found.versions["python"] == platform.python_version()
+
+
+def test_a_summary_names_neither_host_nor_path() -> None:
+    text = json.dumps(machine_summary())
+    assert platform.node() not in text
+    assert "/" not in text.replace(machine_summary()["cpu"], "").replace(platform.release(), "")
+
+
+def test_reading_versions_imports_no_toolchain() -> None:
+    code = (
+        "import sys; from lightawnet_edge.machine.machine import read_machine; read_machine();"
+        "print([m for m in 'torch onnx onnxruntime openvino nncf'.split() if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@on_linux
+def test_busy_time_grows_with_work() -> None:
+    before = busy_seconds()
+    own = os.times().user
+    while os.times().user - own < 0.1:
+        sum(range(10_000))
+    after = busy_seconds()
+    assert before is not None
+    assert after is not None
+    assert after - before >= 0.05
+
+
+@on_linux
+def test_the_load_is_read() -> None:
+    assert read_state().load_1min is not None
+
+
+def test_what_cannot_be_read_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_read", lambda _: None)
+    state = read_state()
+    assert (state.load_1min, state.frequency_hz, state.throttled) == (None, None, None)
+    assert busy_seconds() is None
+    found = read_machine()
+    assert (found.governor, found.virtual, found.isa) == (None, None, ())
+    assert found.cpu
+
+
+def _pretend(monkeypatch: pytest.MonkeyPatch, texts: dict[str, str], cpus: set[int]) -> None:
+    monkeypatch.setattr(machine, "_read", lambda path: texts.get(str(path)))
+    monkeypatch.setattr(machine, "_allowed_cpus", lambda: cpus)
+
+
+def test_two_threads_of_a_core_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+    _pretend(
+        monkeypatch,
+        {topology.format(cpu): f"{cpu % 2},{cpu % 2 + 2}" for cpu in range(4)},
+        {0, 1, 2, 3},
+    )
+    assert physical_cores() == 2
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000", 4), ("250000 100000", 2), ("50000 100000", 1)]
+)
+def test_a_containers_quota_limits_the_cores(
+    monkeypatch: pytest.MonkeyPatch, quota: str, cores: int
+) -> None:
+    _pretend(monkeypatch, {"/sys/fs/cgroup/cpu.max": quota}, {0, 1, 2, 3})
+    assert physical_cores() == cores

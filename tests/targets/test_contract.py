@@ -1,0 +1,222 @@
+"""One contract for all backends; a new backend adds a name, not a test file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
+from lightawnet_edge.specs import Precision, Target
+from lightawnet_edge.targets import table
+from lightawnet_edge.targets.base import WARMUP, kind_of
+
+# TensorRT needs a device: its tests are its own.
+EACH = pytest.mark.parametrize("target", [Target.ONNX, Target.OPENVINO], ids=str)
+
+
+@pytest.fixture
+def doubling(tmp_path: Path) -> Path:
+    """An ONNX file that doubles a uint8 frame (2, 3): `twice`, and halves it: `half`."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["frame"], ["x"], to=TensorProto.FLOAT),
+            helper.make_node("Add", ["x", "x"], ["twice"]),
+            helper.make_node("Div", ["x", "two"], ["half"]),
+        ],
+        "doubling",
+        [helper.make_tensor_value_info("frame", TensorProto.UINT8, [2, 3])],
+        [
+            helper.make_tensor_value_info("twice", TensorProto.FLOAT, [2, 3]),
+            helper.make_tensor_value_info("half", TensorProto.FLOAT, [2, 3]),
+        ],
+        [helper.make_tensor("two", TensorProto.FLOAT, [], [2.0])],
+    )
+    path = tmp_path / "doubling.onnx"
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
+    )
+    return path
+
+
+@EACH
+def test_an_engine_computes_what_the_graph_says(
+    target: Target, doubling: Path, tmp_path: Path
+) -> None:
+    backend = table.get(target)
+    folder = tmp_path / "engine"
+    folder.mkdir()
+    built = backend.build(doubling, folder, Precision.FP32)
+    session = backend.load(folder / built.engine, Precision.FP32, 1)
+    frame = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    np.testing.assert_array_equal(session.infer(frame, ("half",))["half"], frame / 2)
+    assert set(session.infer(frame, ("half", "twice"))) == {"half", "twice"}
+    session.close()
+
+
+@EACH
+def test_outputs_are_the_caller_s_to_keep(target: Target, doubling: Path, tmp_path: Path) -> None:
+    backend = table.get(target)
+    folder = tmp_path / "engine"
+    folder.mkdir()
+    built = backend.build(doubling, folder, Precision.FP32)
+    session = backend.load(folder / built.engine, Precision.FP32, 1)
+    first = session.infer(np.ones((2, 3), np.uint8), ("twice",))["twice"]
+    session.infer(np.full((2, 3), 7, np.uint8), ("twice",))
+    assert (first == 2).all()
+    session.close()
+
+
+@EACH
+def test_outputs_are_written_where_the_caller_wants_them(
+    target: Target, doubling: Path, tmp_path: Path
+) -> None:
+    backend = table.get(target)
+    built = backend.build(doubling, tmp_path, Precision.FP32)
+    session = backend.load(tmp_path / built.engine, Precision.FP32, 1)
+    mine = np.zeros_like(session.infer(np.ones((2, 3), np.uint8), ("twice",))["twice"])
+    found = session.infer(np.full((2, 3), 7, np.uint8), ("half", "twice"), {"twice": mine})
+    assert found["twice"] is mine
+    assert (mine == 14).all()
+    assert (found["half"] == 3.5).all()
+    session.close()
+
+
+@EACH
+def test_every_precision_is_executed_or_refused_with_a_reason(target: Target) -> None:
+    refusals = table.get(target).refusals()
+    assert set(refusals) == set(Precision)
+    assert refusals[Precision.FP32] is None
+    for precision, reason in refusals.items():
+        if reason is None:
+            assert table.get_for(target, precision)
+        else:
+            with pytest.raises(BackendUnavailableError, match="cannot run here"):
+                table.get_for(target, precision)
+
+
+@EACH
+def test_a_broken_engine_gives_one_sentence(target: Target, tmp_path: Path) -> None:
+    for name in ("engine.onnx", "engine.xml"):
+        (tmp_path / name).write_bytes(b"not a model")
+    engine = tmp_path / ("engine.onnx" if target is Target.ONNX else "engine.xml")
+    with pytest.raises(ArtifactError, match=r"cannot take '.*engine") as caught:
+        table.get(target).load(engine, Precision.FP32, 1)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is not None
+
+
+def test_fp16_on_onnxruntime_s_cpu_is_refused_not_emulated() -> None:
+    with pytest.raises(BackendUnavailableError, match="would cast to fp32 silently"):
+        table.get_for(Target.ONNX, Precision.FP16)
+
+
+def test_every_target_has_a_backend() -> None:
+    assert set(table.NAMES) == {str(target) for target in Target}
+
+
+@pytest.fixture
+def half_quantized(tmp_path: Path) -> dict[Target, Path]:
+    """Frame (1, 8, 16, 16), a quantized 3x3 convolution 'first', a float 1x1 'second'."""
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-127, 127, (8, 8, 3, 3), dtype=np.int8)
+    pointwise = rng.normal(size=(8, 8, 1, 1)).astype(np.float32)
+    return {
+        Target.ONNX: _half_quantized_onnx(weight, pointwise, tmp_path / "half.onnx"),
+        Target.OPENVINO: _half_quantized_ir(weight, pointwise, tmp_path / "half.xml"),
+    }
+
+
+def _half_quantized_onnx(weight: np.ndarray, pointwise: np.ndarray, path: Path) -> Path:
+    node = helper.make_node
+    graph = helper.make_graph(
+        [
+            node("Cast", ["frame"], ["x"], to=TensorProto.FLOAT),
+            node("QuantizeLinear", ["x", "scale", "zero"], ["xq"]),
+            node("DequantizeLinear", ["xq", "scale", "zero"], ["xd"]),
+            node("DequantizeLinear", ["weight", "step"], ["wd"], axis=0),
+            node("Conv", ["xd", "wd"], ["a"], name="first", kernel_shape=[3, 3], pads=[1] * 4),
+            node("QuantizeLinear", ["a", "scale", "zero"], ["aq"]),
+            node("DequantizeLinear", ["aq", "scale", "zero"], ["ad"]),
+            node("Conv", ["ad", "pointwise"], ["b"], name="second", kernel_shape=[1, 1]),
+            node("Relu", ["b"], ["y"]),
+        ],
+        "half",
+        [helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, 8, 16, 16])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, 16, 16])],
+        [
+            helper.make_tensor("scale", TensorProto.FLOAT, [], [1.0]),
+            helper.make_tensor("zero", TensorProto.UINT8, [], [0]),
+            helper.make_tensor("step", TensorProto.FLOAT, [8], [0.01] * 8),
+            onnx.numpy_helper.from_array(weight, "weight"),
+            onnx.numpy_helper.from_array(pointwise, "pointwise"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path)
+    return path
+
+
+def _half_quantized_ir(weight: np.ndarray, pointwise: np.ndarray, path: Path) -> Path:
+    import openvino
+    from openvino import opset13 as ops
+
+    frame = ops.parameter([1, 8, 16, 16], np.uint8, name="frame")
+    one, zero = [1, 1], [0, 0]
+    quantized = ops.fake_quantize(ops.convert(frame, "f32"), 0.0, 255.0, 0.0, 255.0, 256)
+    kernel = ops.multiply(ops.convert(ops.constant(weight), "f32"), np.float32(0.01))
+    first = ops.convolution(quantized, kernel, one, one, one, one, name="first")
+    second = ops.convolution(first, ops.constant(pointwise), one, zero, zero, one, name="second")
+    result = ops.result(ops.relu(second))
+    result.get_output_tensor(0).set_names({"y"})
+    openvino.save_model(openvino.Model([result], [frame]), path, compress_to_fp16=False)
+    return path
+
+
+@EACH
+def test_an_engine_tells_what_it_was_asked_for_and_what_it_executes(
+    target: Target, half_quantized: dict[Target, Path], tmp_path: Path
+) -> None:
+    backend = table.get(target)
+    folder = tmp_path / "engine"
+    folder.mkdir()
+    first, second = backend.build(half_quantized[target], folder, Precision.INT8).layers
+    assert (first.name, first.requested, first.executed) == (
+        "first",
+        Precision.INT8,
+        Precision.INT8,
+    )
+    assert (second.name, second.requested) == ("second", Precision.FP32)
+    assert second.executed is Precision.FP32
+    assert first.kernel != second.kernel
+    assert first.kernel
+    exact = backend.read_back(half_quantized[target], Precision.FP32).layers[1]
+    assert exact.requested is exact.executed is Precision.FP32
+
+
+@EACH
+def test_every_layer_that_ran_is_timed_after_a_warm_up(
+    target: Target, half_quantized: dict[Target, Path]
+) -> None:
+    frames = [np.full((1, 8, 16, 16), value, np.uint8) for value in range(WARMUP + 5)]
+    found = table.get(target).read_back(half_quantized[target], Precision.INT8, 1, frames)
+    assert found.call_s is not None
+    assert {"first", "second"} <= set(found.layer_s) == {layer.name for layer in found.layers}
+    # Whole microseconds: each layer's mean may be off by two.
+    slack_s = 2e-6 * len(found.layers)
+    assert 0 < sum(found.layer_s.values()) <= found.call_s + slack_s
+    cold = table.get(target).read_back(half_quantized[target], Precision.INT8, 1, frames[:WARMUP])
+    assert cold.call_s is None
+    assert not cold.layer_s
+    assert [layer.name for layer in cold.layers] == ["first", "second"]
+
+
+def test_operators_have_a_kind_whatever_their_variant() -> None:
+    assert kind_of("QLinearConv") == kind_of("FusedConv") == kind_of("Convolution") == "convolution"
+    assert kind_of("Convert") == "reorder/convert"
+    assert kind_of("NhwcMaxPool") == "pooling"
+    assert kind_of("QLinearLeakyRelu") == "elementwise"
+    assert kind_of("Attention") == "other"

@@ -1,0 +1,1 @@
+"""Speed beside what one would run without this toolkit: `python -m tools.peers`."""
