@@ -12,6 +12,8 @@ from lightawnet_edge.errors import SpecError
 
 STRIDE = 16
 """Total stride of LightAWNet: its input height and width are multiples of this many pixels."""
+MAX_SIDE = 32768
+"""Longest side of a frame, in pixels: four times that of an 8K camera."""
 
 _E = TypeVar("_E", bound="_Word")
 
@@ -100,6 +102,8 @@ class Size:
     def __post_init__(self) -> None:
         if self.height <= 0 or self.width <= 0:
             raise SpecError(f"Size {self} is not positive. Give HEIGHTxWIDTH, e.g. 1080x1920.")
+        if max(self.height, self.width) > MAX_SIDE:
+            raise SpecError(f"Size {self} is too large: a side has at most {MAX_SIDE} pixels.")
 
     def __str__(self) -> str:
         return f"{self.height}x{self.width}"

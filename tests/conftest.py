@@ -21,8 +21,10 @@ from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.spec import ExportSpec, TensorRtOptions
 from lightawnet_edge.machine.cuda_driver import find_device
-from lightawnet_edge.model.checkpoint import CheckpointMeta, save_checkpoint
-from lightawnet_edge.model.network import EXPERTS, LightAWNet
+from lightawnet_edge.model.checkpoint import save_checkpoint
+from lightawnet_edge.model.metadata import CheckpointMeta
+from lightawnet_edge.model.network import LightAWNet
+from lightawnet_edge.model.traits import EXPERTS
 from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
 
 # Tests share their cores with others: how long an example takes says nothing.

@@ -70,6 +70,11 @@ def test_sizes_are_positive(height: int, width: int) -> None:
         Size(height, width)
 
 
+def test_a_side_that_no_camera_has_is_refused() -> None:
+    with pytest.raises(SpecError, match="Size 40000x10 is too large: a side has at most 32768"):
+        Size(40000, 10)
+
+
 @given(rows=st.integers(1, 100), columns=st.integers(1, 100))
 def test_multiples_of_the_stride_fit(rows: int, columns: int) -> None:
     check_network_size(Size(rows * STRIDE, columns * STRIDE))

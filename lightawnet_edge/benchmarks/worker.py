@@ -172,7 +172,7 @@ def open_eager(contract: Contract, checkpoint: str | None, sha256: str, threads:
 
 
 def _checkpoint(given: str | None, sha256: str) -> Path:
-    from lightawnet_edge.model.checkpoint import find_by_sha256, resolve
+    from lightawnet_edge.model.packaged import find_by_sha256, resolve
 
     if given is None:
         if (packaged := find_by_sha256(sha256)) is None:

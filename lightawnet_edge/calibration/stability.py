@@ -12,8 +12,10 @@ from torch import nn
 
 from lightawnet_edge.calibration.record import LayerRange, Stability
 from lightawnet_edge.data.frames import read_frame
-from lightawnet_edge.model.checkpoint import load_checkpoint, read_metadata, resolve
+from lightawnet_edge.model.checkpoint import load_checkpoint
+from lightawnet_edge.model.metadata import read_metadata
 from lightawnet_edge.model.network import DynamicConv, LightAWNet
+from lightawnet_edge.model.packaged import resolve
 from lightawnet_edge.model.preprocess import Preprocess
 from lightawnet_edge.specs import ColorOrder
 

@@ -109,7 +109,7 @@ def demo(
     from lightawnet_edge.benchmarks.runner import BenchSpec
     from lightawnet_edge.export import pipeline
     from lightawnet_edge.export.spec import ExportSpec
-    from lightawnet_edge.model.checkpoint import resolve
+    from lightawnet_edge.model.packaged import resolve
 
     checkpoint = resolve(weights)
     made = []

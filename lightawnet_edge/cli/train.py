@@ -135,7 +135,7 @@ def import_checkpoint(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Convert a checkpoint of the authors' code, without running any code in it."""
-    from lightawnet_edge.model.checkpoint import convert_author_checkpoint
+    from lightawnet_edge.model.author_checkpoint import convert_author_checkpoint
 
     if out.exists() and not force:
         raise SpecError(f"'{out}' exists. Choose another --out, or replace it with --force.")

@@ -22,7 +22,7 @@ from lightawnet_edge.bundle.store import replace_file, sha256_of
 from lightawnet_edge.data.frames import UInt8, opencv
 from lightawnet_edge.data.pairs import Pair, find_pairs
 from lightawnet_edge.data.splits import read_groups
-from lightawnet_edge.errors import SpecError
+from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.evaluation.contact_sheet import Tile, contact_sheet
 from lightawnet_edge.evaluation.evaluation import (
     EVALUATION_JSON,
@@ -36,7 +36,7 @@ from lightawnet_edge.scores.masks import hd95, score_mask
 from lightawnet_edge.specs import ColorOrder, Size, check_network_size
 
 if TYPE_CHECKING:
-    from lightawnet_edge.model.checkpoint import CheckpointMeta
+    from lightawnet_edge.model.metadata import CheckpointMeta
 
 THRESHOLD = 0.5
 """Probability from which a pixel is foreground."""
@@ -96,7 +96,11 @@ class TorchSegmenter:
         return sum(parameter.numel() for parameter in self._network.parameters())
 
     def __call__(self, frame: UInt8) -> Mask:
-        """Segment a frame (H, W, 3) or (H, W); the mask is (H, W)."""
+        """Segment a frame (H, W, 3) or (H, W); the mask is (H, W).
+
+        Raises:
+            CheckFailedError: The network gives probabilities that are not finite.
+        """
         import torch
 
         from lightawnet_edge.graph.device_graph import DeviceModel
@@ -110,7 +114,12 @@ class TorchSegmenter:
             probability=True,
         )
         with torch.inference_mode():
-            mask, _ = DeviceModel(self._network, contract).eval()(torch.from_numpy(frame))
+            mask, probability = DeviceModel(self._network, contract)(torch.from_numpy(frame))
+        if count := int((~torch.isfinite(probability)).sum()):
+            raise CheckFailedError(
+                f"The weights give {count} of {probability.numel()} probabilities that are not "
+                "finite: they are too large for FP32. Take an earlier checkpoint of the run."
+            )
         found: UInt8 = mask.numpy()
         return found > 0
 
@@ -131,10 +140,12 @@ def evaluate(spec: EvalSpec, observer: Observer | None = None) -> Measured:
     Raises:
         SpecError: The request does not fit the checkpoint or the data.
         ArtifactError: A file is missing, unreadable or unfit.
+        CheckFailedError: The network gives probabilities that are not finite.
     """
     import torch
 
-    from lightawnet_edge.model.checkpoint import read_metadata, resolve
+    from lightawnet_edge.model.metadata import read_metadata
+    from lightawnet_edge.model.packaged import resolve
 
     checkpoint = resolve(spec.weights)
     meta = read_metadata(checkpoint)

@@ -19,7 +19,9 @@ from lightawnet_edge.export.stages import DEVICE_GRAPH, Narrate, Stages, tool_ve
 from lightawnet_edge.export.standing import standing_bundle
 from lightawnet_edge.export.tensorrt import finish_here, request_of
 from lightawnet_edge.machine.machine import machine_summary
-from lightawnet_edge.model.checkpoint import load_checkpoint, read_metadata, resolve
+from lightawnet_edge.model.checkpoint import load_checkpoint
+from lightawnet_edge.model.metadata import read_metadata
+from lightawnet_edge.model.packaged import resolve
 from lightawnet_edge.specs import TENSORRT_TARGETS, Precision, Routing, State
 from lightawnet_edge.targets import table
 

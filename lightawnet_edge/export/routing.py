@@ -15,8 +15,10 @@ from lightawnet_edge.bundle.choices import RoutingRecord
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.export.spec import ExportSpec, contract_of
-from lightawnet_edge.model.checkpoint import load_checkpoint, read_metadata, resolve
+from lightawnet_edge.model.checkpoint import load_checkpoint
+from lightawnet_edge.model.metadata import read_metadata
 from lightawnet_edge.model.network import LightAWNet
+from lightawnet_edge.model.packaged import resolve
 from lightawnet_edge.model.preprocess import Preprocess
 from lightawnet_edge.model.routing import RoutingTable, mean_routing
 from lightawnet_edge.specs import Precision, Routing, Target

@@ -9,7 +9,8 @@ from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.kit import USUAL_SETTINGS, BuilderSettings
 from lightawnet_edge.bundle.layers import check_share
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.model.checkpoint import DEFAULT_WEIGHTS, CheckpointMeta
+from lightawnet_edge.model.metadata import CheckpointMeta
+from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
 from lightawnet_edge.specs import (
     TENSORRT_TARGETS,
     ColorOrder,

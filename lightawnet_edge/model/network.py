@@ -15,10 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.model.traits import EXPERTS, check_channels
 from lightawnet_edge.specs import Size, check_network_size
 
-EXPERTS = 4
-"""Kernels in the bank of each dynamic convolution (K) of LightAWNet; 1 is its static twin."""
 NEGATIVE_SLOPE = 0.01
 """Slope of every LeakyReLU for negative values."""
 
@@ -126,12 +125,6 @@ class NonLocalAttention(nn.Module):
         attention = torch.softmax(query.transpose(1, 2) @ key, dim=-1)
         mixed: Tensor = value @ attention.transpose(1, 2)
         return self.gamma * mixed.reshape(x.shape) + x
-
-
-def check_channels(in_channels: int) -> None:
-    """Refuse a number of input channels that LightAWNet does not take."""
-    if in_channels not in (1, 3):
-        raise SpecError(f"in_channels={in_channels}: LightAWNet takes 1 (gray) or 3 (colour).")
 
 
 def resize_aligned(x: Tensor, like: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.model.network import EXPERTS, LightAWNet
+from lightawnet_edge.model.network import LightAWNet
+from lightawnet_edge.model.traits import EXPERTS
 
 RoutingTable = Mapping[str, Tensor]
 """Block name to frozen mixture weights of shape (K,); blocks that are not named stay dynamic."""

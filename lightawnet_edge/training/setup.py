@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightawnet_edge.errors import BackendUnavailableError, SpecError
-from lightawnet_edge.model.checkpoint import load_checkpoint, read_metadata, resolve
+from lightawnet_edge.model.checkpoint import load_checkpoint
+from lightawnet_edge.model.metadata import read_metadata
 from lightawnet_edge.model.network import LightAWNet
+from lightawnet_edge.model.packaged import resolve
 from lightawnet_edge.model.routing import freeze, mean_routing, widen
 from lightawnet_edge.training.config import TrainConfig
 from lightawnet_edge.training.muon import Muon

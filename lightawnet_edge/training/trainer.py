@@ -29,7 +29,8 @@ from torch.utils.data import DataLoader
 
 from lightawnet_edge.bundle.store import replace_file
 from lightawnet_edge.errors import CheckFailedError, SpecError
-from lightawnet_edge.model.checkpoint import CheckpointMeta, save_checkpoint
+from lightawnet_edge.model.checkpoint import not_finite, save_checkpoint
+from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.model.preprocess import normalize
 from lightawnet_edge.scores.masks import SegmentationScore, mean_score, score_mask
 from lightawnet_edge.specs import Size
@@ -60,6 +61,7 @@ BEST = "best.safetensors"
 LAST = "last.safetensors"
 STATE = "state.pt"
 METRICS = "metrics.csv"
+_CALMER = "Lower --lr, lengthen --warmup-epochs, or train with --precision fp32."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,7 @@ def train(
         SpecError: The request does not fit the data, or the folder holds a run and `resume` is off.
         ArtifactError: A file is missing, unreadable or unfit.
         BackendUnavailableError: The device is not here.
-        CheckFailedError: The loss is no longer finite.
+        CheckFailedError: Loss or weights are no longer finite.
     """
     state_file = config.out / STATE
     if state_file.exists() and not resume:
@@ -296,8 +298,7 @@ class _Run:
         value = float(loss)
         if not math.isfinite(value):
             raise CheckFailedError(
-                f"The loss is {value} at epoch {epoch + 1}, step {number + 1}. Lower --lr, "
-                "lengthen --warmup-epochs, or train with --precision fp32."
+                f"The loss is {value} at epoch {epoch + 1}, step {number + 1}. {_CALMER}"
             )
         return value
 
@@ -323,6 +324,11 @@ class _Run:
     def _save(self, record: EpochRecord) -> None:
         """Write the epoch's files; the state comes last, so that it promises nothing missing."""
         out, weights = self.config.out, self.ema.model.state_dict()
+        if problem := not_finite(weights):  # the loss of the last step saw the weights before it
+            raise CheckFailedError(
+                f"After epoch {record.epoch} {problem}; what earlier epochs saved is kept. "
+                f"{_CALMER}"
+            )
         meta = CheckpointMeta(
             in_channels=self.config.in_channels,
             experts=self.config.experts,

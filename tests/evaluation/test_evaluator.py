@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from lightawnet_edge.data.frames import read_frame, read_mask
-from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
 from lightawnet_edge.evaluation.evaluation import read_evaluation
 from lightawnet_edge.evaluation.evaluator import EvalSpec, evaluate, frames_digest, write_evaluation
-from lightawnet_edge.model.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
+from lightawnet_edge.model.checkpoint import load_checkpoint, save_checkpoint
+from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.model.preprocess import normalize, resize
 from lightawnet_edge.scores.masks import score_mask
 from lightawnet_edge.specs import Size
@@ -151,3 +152,17 @@ def test_the_digest_knows_every_byte_of_images_and_masks(
     assert digest() != before
     shutil.copy(tmp_path / "kept.png", frames / "masks" / "f2.png")
     assert digest() == before
+
+
+def test_a_network_that_overflows_is_no_network_that_finds_nothing(
+    frames: Path, tmp_path: Path
+) -> None:
+    network = random_network()
+    state = {
+        name: 1e38 * tensor if name.endswith("project.weight") else tensor
+        for name, tensor in network.state_dict().items()
+    }
+    huge = tmp_path / "huge.safetensors"
+    save_checkpoint(huge, state, CheckpointMeta(in_channels=3, size=Size(64, 64)))
+    with pytest.raises(CheckFailedError, match="probabilities that are not finite"):
+        evaluate(spec(huge, frames))

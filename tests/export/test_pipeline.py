@@ -30,7 +30,8 @@ from lightawnet_edge.export.describe import describe
 from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.graph.device_graph import DeviceModel, conv_macs
-from lightawnet_edge.model.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
+from lightawnet_edge.model.checkpoint import load_checkpoint, save_checkpoint
+from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.runtime.segmenter import Segmenter
 from lightawnet_edge.specs import (
     ColorOrder,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 from collections.abc import Callable, Mapping
@@ -10,26 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save, save_file
 from torch import Tensor
 
 from lightawnet_edge.bundle.store import sha256_of
-from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.model import checkpoint
-from lightawnet_edge.model.checkpoint import (
-    CheckpointMeta,
+from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
+from lightawnet_edge.model import packaged
+from lightawnet_edge.model.author_checkpoint import (
     author_name,
     convert_author_checkpoint,
-    find_by_sha256,
     import_author_checkpoint,
-    load_checkpoint,
     our_name,
-    packaged_names,
-    read_metadata,
-    resolve,
-    save_checkpoint,
 )
+from lightawnet_edge.model.checkpoint import load_checkpoint, save_checkpoint
+from lightawnet_edge.model.metadata import CheckpointMeta, read_metadata
 from lightawnet_edge.model.network import LightAWNet
+from lightawnet_edge.model.packaged import find_by_sha256, packaged_names, resolve
 from lightawnet_edge.specs import Normalization, Size
 
 DATA = Path(__file__).parents[0] / "data"
@@ -100,10 +98,54 @@ def test_equal_weights_give_equal_bytes(saved: Path, gray: LightAWNet, tmp_path:
 
 def test_a_failed_save_leaves_the_old_file_alone(saved: Path) -> None:
     before = saved.read_bytes()
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError):
         save_checkpoint(saved, {"x": None}, META)  # type: ignore[dict-item] # the fault under test
     assert saved.read_bytes() == before
     assert [p.name for p in saved.parent.iterdir()] == [saved.name]
+
+
+def poisoned(gray: LightAWNet, name: str, value: float) -> dict[str, Tensor]:
+    """Weights of which one value was replaced."""
+    state = {key: tensor.clone() for key, tensor in gray.state_dict().items()}
+    state[name].view(-1)[0] = value
+    return state
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("e1.project.weight", math.nan, r"holds 1 of \d+ values that are not finite"),
+        ("u4.dynamic.bank", math.inf, r"holds 1 of \d+ values that are not finite"),
+        ("e1.expand_norm.running_var", math.nan, r"holds 1 of \d+ values that are not finite"),
+        ("e1.expand_norm.running_var", -1.0, r"is a variance, and holds -1"),
+    ],
+)
+def test_weights_that_compute_nothing_are_neither_written_nor_read(
+    name: str, value: float, problem: str, saved: Path, gray: LightAWNet
+) -> None:
+    state = poisoned(gray, name, value)
+    before = saved.read_bytes()
+    with pytest.raises(CheckFailedError, match=f"was not written: tensor '{name}' {problem}"):
+        save_checkpoint(saved, state, META)
+    assert saved.read_bytes() == before
+    with safe_open(saved, framework="pt") as file:
+        metadata = file.metadata()
+    save_file(state, saved, metadata)
+    with pytest.raises(ArtifactError, match=f"tensor '{name}' {problem}.* an earlier checkpoint"):
+        load_checkpoint(saved)
+
+
+def test_a_pickle_with_values_that_are_not_finite_is_refused(
+    tmp_path: Path, gray: LightAWNet
+) -> None:
+    state = {author_name(k): v for k, v in poisoned(gray, "out.norm.weight", math.inf).items()}
+    with pytest.raises(ArtifactError, match=r"'output.norm.weight' holds 1 of .* not finite"):
+        import_author_checkpoint(pickled(tmp_path / "x.pkl", state))
+
+
+def test_metadata_that_would_fill_the_memory_is_refused() -> None:
+    with pytest.raises(SpecError, match="experts=10000 must lie between 1 and 64"):
+        CheckpointMeta(in_channels=3, size=Size(96, 96), experts=10000)
 
 
 def test_metadata_refuses_a_size_and_channels_that_no_network_takes() -> None:
@@ -123,7 +165,7 @@ def test_missing_file_is_named_beside_the_packaged_names() -> None:
 def test_packaged_weights_are_found_by_name_and_by_bytes(
     saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "WEIGHTS", saved.parent)
+    monkeypatch.setattr(packaged, "WEIGHTS", saved.parent)
     assert packaged_names() == ["weights"]
     assert resolve("weights") == saved
     assert load_checkpoint("weights").in_channels == 1

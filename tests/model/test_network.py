@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.model.checkpoint import our_name
+from lightawnet_edge.model.author_checkpoint import our_name
 from lightawnet_edge.model.network import DynamicConv, LightAWNet
 from lightawnet_edge.specs import STRIDE
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from lightawnet_edge.errors import BackendUnavailableError, SpecError
-from lightawnet_edge.model.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
+from lightawnet_edge.model.checkpoint import load_checkpoint, save_checkpoint
+from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.specs import Size
 from lightawnet_edge.training import require, setup
 from lightawnet_edge.training.setup import (

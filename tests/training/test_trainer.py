@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
-from lightawnet_edge.model.checkpoint import load_checkpoint, read_metadata
+from lightawnet_edge.model.checkpoint import load_checkpoint
+from lightawnet_edge.model.metadata import read_metadata
 from lightawnet_edge.specs import Size
 from lightawnet_edge.training import losses
 from lightawnet_edge.training.config import AugmentConfig, Phase, resolve
@@ -223,3 +224,20 @@ def test_a_loss_that_is_not_finite_ends_the_run(
     with pytest.raises(CheckFailedError, match=r"loss is nan at epoch 1, step 1\. Lower --lr"):
         train(make_config(), observer=seen)
     assert seen.heard[-1] == "end"
+
+
+def test_weights_that_are_not_finite_are_never_saved(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of a step saw the weights before it: the last step of an epoch can ruin them."""
+    update = Ema.update
+
+    def spoiled(self: Ema, model: torch.nn.Module, step: int) -> None:
+        update(self, model, step)
+        next(self.model.parameters()).fill_(float("inf"))
+
+    monkeypatch.setattr(Ema, "update", spoiled)
+    config = make_config()
+    with pytest.raises(CheckFailedError, match=r"After epoch 1 tensor .* not finite.*Lower --lr"):
+        train(config)
+    assert not list(config.out.glob("*.safetensors"))

@@ -27,8 +27,9 @@ from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecE
 from lightawnet_edge.graph.device_graph import OPSET, DeviceModel, to_onnx
 from lightawnet_edge.graph.typed import islands, to_fp16
 from lightawnet_edge.machine.cuda_driver import CudaDevice
-from lightawnet_edge.model.checkpoint import DEFAULT_WEIGHTS, load_checkpoint, resolve
+from lightawnet_edge.model.checkpoint import load_checkpoint
 from lightawnet_edge.model.lowering import lower
+from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS, resolve
 from lightawnet_edge.model.routing import mean_routing
 from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
 from lightawnet_edge.targets.quantize import quantize
