@@ -40,7 +40,7 @@ from lightawnet_edge.evaluation.evaluation import Evaluation, FrameResult
 from lightawnet_edge.machine.cuda_driver import CudaDevice
 from lightawnet_edge.machine.gpu_state import GpuState
 from lightawnet_edge.machine.machine import Machine, MachineState
-from lightawnet_edge.model.checkpoint import CheckpointMeta
+from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.specs import (
     ColorOrder,
     Method,
