@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge.bundle.choices import MethodRecord
+from lightawnet_edge.progress import Narrate
 from lightawnet_edge.scores.masks import score_mask
 from lightawnet_edge.specs import Method, Precision, Target
 from lightawnet_edge.targets.base import Backend
@@ -27,7 +28,6 @@ MIN_HELD_OUT = 16
 FALLBACK = Method.PERCENTILE
 """Taken then: first or second wherever the four were compared (docs/quantization.md)."""
 
-Narrate = Callable[[str], None]
 Write = Callable[[Path, Method], Path]
 Masks = list[NDArray[np.bool_]]
 MasksOf = Callable[[Path, Precision, Frames], Masks]

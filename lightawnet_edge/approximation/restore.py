@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +13,12 @@ import numpy as np
 from lightawnet_edge.approximation.sensitivity import Study
 from lightawnet_edge.bundle.choices import RestoreRecord
 from lightawnet_edge.errors import CheckFailedError
+from lightawnet_edge.progress import Narrate
 from lightawnet_edge.specs import Precision
 from lightawnet_edge.targets.probe import in_float
 
 CANDIDATES = 12
 """So many layers, the noisiest, are tried."""
-
-Narrate = Callable[[str], None]
 
 
 def restore(

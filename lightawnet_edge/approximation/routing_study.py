@@ -20,6 +20,7 @@ from lightawnet_edge.bundle.choices import RoutingDecision
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.model.network import DynamicConv, LightAWNet
 from lightawnet_edge.model.routing import frozen
+from lightawnet_edge.progress import Narrate
 from lightawnet_edge.scores.intervals import Interval, mean_interval
 from lightawnet_edge.scores.masks import score_mask
 
@@ -27,7 +28,6 @@ Inputs = Callable[[], Iterable[Tensor]]
 """Starts over with each call: network inputs (1, C, h, w)."""
 Masks = Callable[[], Iterable[NDArray[np.bool_]]]
 """Starts over with each call: truths (h, w) of the inputs, in their order."""
-Narrate = Callable[[str], None]
 Drops = NDArray[np.float64]
 """Dice lost against the dynamic network, one value per frame."""
 Price = Callable[[Mapping[str, Tensor]], Drops]

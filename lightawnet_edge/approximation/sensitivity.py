@@ -18,6 +18,7 @@ from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.layers import LayerRecord
 from lightawnet_edge.data.frames import UInt8
 from lightawnet_edge.errors import BackendUnavailableError, CheckFailedError, SpecError
+from lightawnet_edge.progress import Narrate
 from lightawnet_edge.scores.intervals import Interval, mean_interval
 from lightawnet_edge.scores.masks import score_mask
 from lightawnet_edge.specs import Precision, Target
@@ -27,7 +28,6 @@ from lightawnet_edge.targets.probe import PROBE, in_float, results, watch
 
 Labelled = Callable[[], Iterable[tuple[UInt8, NDArray[np.bool_]]]]
 """Starts over with each call: frames and their truths, both at the size of the bundle's frame."""
-Narrate = Callable[[str], None]
 
 _SAME_MASKS = 5e-3
 """Share of mask pixels in which the watched copy may differ from the engine. It is 0 for most, and

@@ -14,21 +14,22 @@ from lightawnet_edge.benchmarks.overlap import find_overlap, refuse_overlap
 from lightawnet_edge.benchmarks.plan import BenchSpec, by_name, find_bundles, make_plans
 from lightawnet_edge.benchmarks.process import COMMAND
 from lightawnet_edge.benchmarks.result import BenchResult, Failure
-from lightawnet_edge.benchmarks.session import Observer, Session, Step
+from lightawnet_edge.benchmarks.session import Session
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.data.pairs import find_pairs
 from lightawnet_edge.data.samples import EVALUATION
 from lightawnet_edge.machine.gpu_state import read_power_mode
 from lightawnet_edge.machine.machine import read_machine, read_state
+from lightawnet_edge.progress import OnStep
 
-__all__ = ["BenchSpec", "Step", "bench", "find_bundles"]
+__all__ = ["BenchSpec", "bench", "find_bundles"]
 
 
 def bench(
     bundles: Sequence[Path],
     spec: BenchSpec,
     *,
-    observer: Observer | None = None,
+    on_step: OnStep = lambda _: None,
     command: Sequence[str] = COMMAND,
 ) -> BenchResult:
     """Measure latency and accuracy of bundles, and of the FP32 network in eager PyTorch.
@@ -39,7 +40,7 @@ def bench(
     Args:
         bundles: Folders of bundles.
         spec: How to measure, and on which frames.
-        observer: Told of each step.
+        on_step: Told of each step.
         command: Starts a worker process.
 
     Raises:
@@ -57,7 +58,7 @@ def bench(
     if not spec.allow_overlap:
         refuse_overlap(overlap)
     with ExitStack() as stack:
-        session = Session(spec, pairs, observer or (lambda _: None), stack)
+        session = Session(spec, pairs, on_step, stack)
         session.start(plans, command)
         before = read_state()
         session.time()

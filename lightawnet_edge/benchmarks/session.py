@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeE
 from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
 from lightawnet_edge.machine.gpu_state import GpuState, read_gpu
 from lightawnet_edge.machine.machine import busy_seconds, physical_cores
+from lightawnet_edge.progress import OnStep, Step
 from lightawnet_edge.scores.masks import SegmentationScore, score_mask
 from lightawnet_edge.specs import TENSORRT_TARGETS, ColorOrder, Size
 
@@ -42,18 +43,6 @@ _SETTLE_S = 0.05
 Input = tuple[Size, ColorOrder]
 Mask = NDArray[np.bool_]
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Progress: `done` of `total` in a stage."""
-
-    stage: str
-    done: int
-    total: int
-
-
-Observer = Callable[[Step], None]
 
 
 @dataclass(slots=True)
@@ -78,7 +67,7 @@ class Session:
     """Takes engines through the stages of a benchmark; one that fails leaves, the others go on."""
 
     def __init__(
-        self, spec: BenchSpec, pairs: Sequence[Pair], observer: Observer, stack: ExitStack
+        self, spec: BenchSpec, pairs: Sequence[Pair], on_step: OnStep, stack: ExitStack
     ) -> None:
         """`stack` holds the worker processes and the files that they share with this one."""
         self.threads = spec.threads or physical_cores()
@@ -87,7 +76,7 @@ class Session:
         self.gpu: CudaDevice | None = None
         self._spec = spec
         self._pairs = pairs
-        self._observer = observer
+        self._on_step = on_step
         self._stack = stack
         self._scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         self._engines: list[_Engine] = []
@@ -260,11 +249,11 @@ class Session:
             return None
 
     def _steps(self, stage: str, items: Collection[_T]) -> Iterator[_T]:
-        """Yield items, and tell the observer how far it is."""
+        """Yield items, and tell how far it is."""
         for done, item in enumerate(items):
-            self._observer(Step(stage, done, len(items)))
+            self._on_step(Step(stage, done, len(items)))
             yield item
-        self._observer(Step(stage, len(items), len(items)))
+        self._on_step(Step(stage, len(items), len(items)))
 
 
 def _input(plan: Plan) -> Input:

@@ -21,7 +21,7 @@ from lightawnet_edge.calibration.coverage import (
     random_radius,
 )
 from lightawnet_edge.calibration.features import FEATURES, coordinates, sources_of
-from lightawnet_edge.calibration.pool import Candidate, DesignSpec, Observer, Pool, read_pool
+from lightawnet_edge.calibration.pool import Candidate, DesignSpec, Pool, read_pool
 from lightawnet_edge.calibration.record import (
     QUANTILES,
     RECORD,
@@ -35,11 +35,10 @@ from lightawnet_edge.calibration.record import (
 from lightawnet_edge.data.likeness import ALIKE, FramePrint, directions
 from lightawnet_edge.data.splits import read_groups
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.progress import OnStep
 
 
-def design(
-    spec: DesignSpec, out: Path, *, observer: Observer = lambda _stage, _done, _total: None
-) -> SetRecord:
+def design(spec: DesignSpec, out: Path, *, on_step: OnStep = lambda _: None) -> SetRecord:
     """Choose frames, write them into the folder `out` with their record, and return the record.
 
     Frames that the evaluation set holds, too, are refused: they are not chosen, and the record
@@ -52,7 +51,7 @@ def design(
     """
     _refuse_in_the_way(out, force=spec.force)
     groups = read_groups(spec.groups) if spec.groups else None
-    pool = read_pool(spec, observer)
+    pool = read_pool(spec, on_step)
     prints = [one.print for one in pool.candidates]
     sources = sources_of([one.stem for one in prints], groups)
     points = coordinates(np.array([one.features for one in pool.candidates]), sources)
@@ -71,7 +70,7 @@ def design(
             for name in _copy(pool.candidates[index], folder)
         }
         images = [folder / frame.image for frame in record.frames]
-        record = replace(record, files=files, stability=_stability(spec, images, observer))
+        record = replace(record, files=files, stability=_stability(spec, images, on_step))
         write_record(folder, record)
     return record
 
@@ -156,14 +155,12 @@ def _copy(one: Candidate, folder: Path) -> Iterator[str]:
             yield f"{kind}/{file.name}"
 
 
-def _stability(spec: DesignSpec, images: Sequence[Path], observer: Observer) -> Stability | None:
+def _stability(spec: DesignSpec, images: Sequence[Path], on_step: OnStep) -> Stability | None:
     if spec.weights is None:
         return None
     from lightawnet_edge.calibration.stability import scale_stability
 
-    return scale_stability(
-        spec.weights, images, lambda done, total: observer("measuring scales", done, total)
-    )
+    return scale_stability(spec.weights, images, on_step)
 
 
 def _refuse_in_the_way(out: Path, *, force: bool) -> None:

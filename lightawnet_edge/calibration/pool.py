@@ -16,11 +16,10 @@ from lightawnet_edge.data.samples import EVALUATION
 from lightawnet_edge.data.splits import split_stems
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.machine.machine import physical_cores
+from lightawnet_edge.progress import OnStep, Step
 
 PACKAGED = "packaged samples, evaluation half"
 
-Observer = Callable[[str, int, int], None]
-"""Hears a stage, and how many frames of how many are done in it."""
 _T = TypeVar("_T")
 
 
@@ -75,7 +74,7 @@ class Pool:
     """`data`, `split` and `frames` of the evaluation set."""
 
 
-def read_pool(spec: DesignSpec, observer: Observer) -> Pool:
+def read_pool(spec: DesignSpec, on_step: OnStep) -> Pool:
     """Read all frames of the pool and of the evaluation set.
 
     Raises:
@@ -84,9 +83,9 @@ def read_pool(spec: DesignSpec, observer: Observer) -> Pool:
     """
     images = _named(spec.data, spec.split)
     held_out, evaluation = _evaluation(spec)
-    kept_apart = list(_each("reading the evaluation set", _printed, held_out, observer))
+    kept_apart = list(_each("reading the evaluation set", _printed, held_out, on_step))
     read = _reader(image_files(spec.data / "masks") if (spec.data / "masks").is_dir() else {})
-    found = list(_each("reading the pool", read, images, observer))
+    found = list(_each("reading the pool", read, images, on_step))
     overlapping = find_matches([one.print for one in found], kept_apart)
     refused = set() if spec.allow_overlap else {match.stem for match in overlapping}
     candidates = tuple(one for one in found if one.print.stem not in refused)
@@ -113,14 +112,14 @@ def _reader(masks: Mapping[str, Path]) -> Callable[[str, Path], Candidate]:
 
 
 def _each(
-    stage: str, call: Callable[[str, Path], _T], images: Mapping[str, Path], observer: Observer
+    stage: str, call: Callable[[str, Path], _T], images: Mapping[str, Path], on_step: OnStep
 ) -> Iterator[_T]:
     """Call for every image, in order; OpenCV decodes beside Python."""
     with ThreadPoolExecutor(physical_cores()) as threads:
         for done, found in enumerate(threads.map(call, images, images.values())):
-            observer(stage, done, len(images))
+            on_step(Step(stage, done, len(images)))
             yield found
-    observer(stage, len(images), len(images))
+    on_step(Step(stage, len(images), len(images)))
 
 
 def _evaluation(spec: DesignSpec) -> tuple[dict[str, Path], Mapping[str, object]]:

@@ -17,14 +17,12 @@ from lightawnet_edge.model.metadata import read_metadata
 from lightawnet_edge.model.network import DynamicConv, LightAWNet
 from lightawnet_edge.model.packaged import resolve
 from lightawnet_edge.model.preprocess import Preprocess
+from lightawnet_edge.progress import OnStep, Step
 from lightawnet_edge.specs import ColorOrder
-
-Observer = Callable[[int, int], None]
-"""Hears how many frames are done, of how many."""
 
 
 @torch.no_grad()
-def scale_stability(weights: str, files: Sequence[Path], observer: Observer) -> Stability:
+def scale_stability(weights: str, files: Sequence[Path], on_step: OnStep) -> Stability:
     """Run the FP32 network on frames, and compare its ranges with those of the first half.
 
     Ranges are those of the inputs of all convolutions but the routing's, which never run in INT8.
@@ -33,7 +31,7 @@ def scale_stability(weights: str, files: Sequence[Path], observer: Observer) -> 
     Args:
         weights: Checkpoint file, or name of packaged weights.
         files: Two images at least, in the order of their choice.
-        observer: Told of each frame.
+        on_step: Told of each frame.
 
     Raises:
         ArtifactError: The checkpoint or an image cannot be read.
@@ -51,7 +49,7 @@ def scale_stability(weights: str, files: Sequence[Path], observer: Observer) -> 
     try:
         for done, file in enumerate(files, start=1):
             model(preprocess(torch.from_numpy(read_frame(file, color))))
-            observer(done, len(files))
+            on_step(Step("measuring scales", done, len(files)))
     finally:
         for handle in handles:
             handle.remove()

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lightawnet_edge.cli.terminal import JsonFlag, err_console, narrate, out_console, warn
+from lightawnet_edge.cli.terminal import (
+    JsonFlag,
+    err_console,
+    narrate,
+    out_console,
+    progress_bar,
+    warn,
+)
 from lightawnet_edge.specs import Precision, Target
 
 if TYPE_CHECKING:
@@ -133,22 +140,12 @@ def _bench(
     as_json: bool,
     min_int8_share: float | None = None,
 ) -> None:
-    from rich.progress import Progress
-
     from lightawnet_edge.benchmarks.gate import check_int8
     from lightawnet_edge.benchmarks.report import console, folder_name, write_report
-    from lightawnet_edge.benchmarks.runner import Step
     from lightawnet_edge.benchmarks.runner import bench as measure
 
-    with Progress(
-        console=err_console, transient=True, disable=not err_console.is_terminal
-    ) as progress:
-        task = progress.add_task("starting", total=None)
-
-        def observe(step: Step) -> None:
-            progress.update(task, description=step.stage, completed=step.done, total=step.total)
-
-        result = measure(bundles, spec, observer=observe)
+    with progress_bar() as show:
+        result = measure(bundles, spec, on_step=show)
     page = write_report(result, out / folder_name(result))
     if as_json:
         typer.echo(json.dumps([record.summary() for record in result.records]))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lightawnet_edge.cli.terminal import JsonFlag, err_console, narrate, out_console
+from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, progress_bar
 
 
 def calibrate(
@@ -60,8 +60,6 @@ def calibrate(
     as_json: JsonFlag = False,
 ) -> None:
     """Choose the frames that set INT8 scales; say what they cover and what was refused."""
-    from rich.progress import Progress
-
     from lightawnet_edge.calibration.design import design
     from lightawnet_edge.calibration.pool import DesignSpec
     from lightawnet_edge.calibration.summary import console
@@ -81,15 +79,8 @@ def calibrate(
         weights=weights if stability and measurable else None,
         force=force,
     )
-    with Progress(
-        console=err_console, transient=True, disable=not err_console.is_terminal
-    ) as progress:
-        task = progress.add_task("starting", total=None)
-
-        def observe(stage: str, done: int, total: int) -> None:
-            progress.update(task, description=stage, completed=done, total=total)
-
-        record = design(spec, out, observer=observe)
+    with progress_bar() as show:
+        record = design(spec, out, on_step=show)
     if as_json:
         typer.echo(json.dumps(record.to_json()))
         return

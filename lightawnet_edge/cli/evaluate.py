@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lightawnet_edge.cli.terminal import JsonFlag, err_console, narrate, out_console
+from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, progress_bar
 from lightawnet_edge.specs import Size
 
 
@@ -41,8 +41,6 @@ def evaluate(
     as_json: JsonFlag = False,
 ) -> None:
     """Score a checkpoint in PyTorch, FP32, on the CPU; masks are compared at their own size."""
-    from rich.progress import Progress
-
     from lightawnet_edge.evaluation.evaluator import EvalSpec, write_evaluation
     from lightawnet_edge.evaluation.evaluator import evaluate as measure
     from lightawnet_edge.evaluation.report import console
@@ -56,13 +54,8 @@ def evaluate(
         limit=limit or None,
         threads=threads or None,
     )
-    with Progress(
-        console=err_console, transient=True, disable=not err_console.is_terminal
-    ) as progress:
-        task = progress.add_task("evaluating", total=None)
-        measured = measure(
-            spec, lambda done, total: progress.update(task, completed=done, total=total)
-        )
+    with progress_bar() as show:
+        measured = measure(spec, show)
     if out is not None:
         narrate(f"evaluation: {write_evaluation(measured, out)}")
     if as_json:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+
+from lightawnet_edge.progress import OnStep, Step
 
 out_console = Console()
 err_console = Console(stderr=True)
@@ -27,3 +31,19 @@ def complain(text: str) -> None:
 def warn(text: str) -> None:
     """Tell on stderr what was skipped."""
     err_console.print(f"[yellow]skipped[/yellow] {escape(text)}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_bar() -> Iterator[OnStep]:
+    """Draw a bar on stderr that follows the steps it is told; none where stderr is no terminal."""
+    from rich.progress import Progress
+
+    with Progress(
+        console=err_console, transient=True, disable=not err_console.is_terminal
+    ) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def show(step: Step) -> None:
+            progress.update(task, description=step.stage, completed=step.done, total=step.total)
+
+        yield show

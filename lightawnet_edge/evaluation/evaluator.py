@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ from lightawnet_edge.evaluation.evaluation import (
     Evaluation,
     FrameResult,
 )
+from lightawnet_edge.progress import OnStep, Step
 from lightawnet_edge.scores.masks import hd95, score_mask
 from lightawnet_edge.specs import ColorOrder, Size, check_network_size
 
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 THRESHOLD = 0.5
 """Probability from which a pixel is foreground."""
 
-Observer = Callable[[int, int], None]
-"""Hears how many frames are done, of how many."""
 Mask = NDArray[np.bool_]
 
 
@@ -134,7 +133,7 @@ class Measured:
     """Frames by their stems."""
 
 
-def evaluate(spec: EvalSpec, observer: Observer | None = None) -> Measured:
+def evaluate(spec: EvalSpec, on_step: OnStep = lambda _: None) -> Measured:
     """Score a checkpoint on frames; every frame counts, so one that cannot be read is an error.
 
     Raises:
@@ -156,8 +155,7 @@ def evaluate(spec: EvalSpec, observer: Observer | None = None) -> Measured:
     segment = TorchSegmenter(checkpoint, meta, spec.size or meta.size)
     frames = []
     for done, pair in enumerate(pairs):
-        if observer:
-            observer(done, len(pairs))
+        on_step(Step("scoring", done, len(pairs)))
         group = None if groups is None else groups.get(pair.name, UNKNOWN)
         frames.append(_frame(pair, segment, group))
     result = Evaluation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from lightawnet_edge.data.samples import EVALUATION
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.export.tensorrt import Request, TypedGraph, typed_graph, without_probability
 from lightawnet_edge.graph.simulation import Runs, simulated
+from lightawnet_edge.progress import Narrate
 from lightawnet_edge.specs import Method, Precision
 from lightawnet_edge.targets.tensorrt.builder import ENGINE
 from lightawnet_edge.targets.tensorrt.devices import RTX
@@ -90,7 +91,7 @@ def check_set(
 
 
 def make_kit(
-    folder: Path, graph: onnx.ModelProto, order: KitOrder, narrate: Callable[[str], None]
+    folder: Path, graph: onnx.ModelProto, order: KitOrder, narrate: Narrate
 ) -> tuple[Kit, TypedGraph]:
     """Write typed graph and golden frames beside the device graph.
 

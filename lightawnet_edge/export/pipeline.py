@@ -15,13 +15,14 @@ from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.export.kit import check_set
 from lightawnet_edge.export.routing import plan_routing
 from lightawnet_edge.export.spec import ExportSpec, contract_of, default_name
-from lightawnet_edge.export.stages import DEVICE_GRAPH, Narrate, Stages, tool_versions
+from lightawnet_edge.export.stages import DEVICE_GRAPH, Stages, tool_versions
 from lightawnet_edge.export.standing import standing_bundle
 from lightawnet_edge.export.tensorrt import finish_here, request_of
 from lightawnet_edge.machine.machine import machine_summary
 from lightawnet_edge.model.checkpoint import load_checkpoint
 from lightawnet_edge.model.metadata import read_metadata
 from lightawnet_edge.model.packaged import resolve
+from lightawnet_edge.progress import Narrate
 from lightawnet_edge.specs import TENSORRT_TARGETS, Precision, Routing, State
 from lightawnet_edge.targets import table
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,9 +21,8 @@ from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.packaged import resolve
 from lightawnet_edge.model.preprocess import Preprocess
 from lightawnet_edge.model.routing import RoutingTable, mean_routing
+from lightawnet_edge.progress import Narrate
 from lightawnet_edge.specs import Precision, Routing, Target
-
-Narrate = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

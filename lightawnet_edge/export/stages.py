@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -33,6 +33,7 @@ from lightawnet_edge.graph.device_graph import OUTPUTS, DeviceModel, conv_macs, 
 from lightawnet_edge.model.lowering import lower
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.routing import RoutingTable
+from lightawnet_edge.progress import Narrate
 from lightawnet_edge.specs import Precision, State, Target
 from lightawnet_edge.targets.base import Backend, Built
 from lightawnet_edge.targets.quantize import computed_kernels
@@ -47,8 +48,6 @@ _COMPARED_FRAMES = 4
 _FP32_MASK_TOLERANCE = 1e-3
 """Share of pixels whose side of the threshold may differ between an exact FP32 engine and PyTorch.
 Rewrites and kernels move logits by about 1e-5, and few pixels lie that close to the threshold."""
-
-Narrate = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

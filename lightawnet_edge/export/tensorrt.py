@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from lightawnet_edge.graph.comparison import Numerics, Truths, compare
 from lightawnet_edge.graph.magnitudes import magnitudes
 from lightawnet_edge.graph.simulation import Runs, simulated, simulated_masks
 from lightawnet_edge.graph.typed import islands, to_fp16
+from lightawnet_edge.progress import Narrate
 from lightawnet_edge.specs import TENSORRT_TARGETS, Method, Precision, Routing, Target
 from lightawnet_edge.targets.quantize import Frames
 from lightawnet_edge.targets.tensorrt.builder import import_tensorrt, local_platform
@@ -129,7 +130,7 @@ def typed_graph(
     precision: Precision,
     frames: Frames,
     check: Frames,
-    narrate: Callable[[str], None],
+    narrate: Narrate,
     *,
     truths: Truths | None = None,
     method: Method | None = None,
@@ -171,9 +172,7 @@ def typed_graph(
     )
 
 
-def finish_here(
-    folder: Path, manifest: Manifest, path: Path, narrate: Callable[[str], None]
-) -> Manifest:
+def finish_here(folder: Path, manifest: Manifest, path: Path, narrate: Narrate) -> Manifest:
     """Build the engine of a kit that is being made, and replay its golden frames where that runs.
 
     Args:
@@ -200,7 +199,7 @@ def without_probability(model: onnx.ModelProto) -> onnx.ModelProto:
     return onnx.utils.Extractor(model).extract_model(["frame"], ["mask"])
 
 
-def _second_opinion(typed: onnx.ModelProto, narrate: Callable[[str], None]) -> dict[str, Runs]:
+def _second_opinion(typed: onnx.ModelProto, narrate: Narrate) -> dict[str, Runs]:
     try:
         return {_SECOND: in_openvino(typed)}
     except EdgeError as error:
@@ -212,7 +211,7 @@ def _quantized(
     graph: onnx.ModelProto,
     frames: Frames,
     method: Method | None,
-    narrate: Callable[[str], None],
+    narrate: Narrate,
 ) -> tuple[onnx.ModelProto, MethodRecord]:
     import onnx
 

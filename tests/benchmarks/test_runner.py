@@ -11,11 +11,12 @@ import pytest
 
 from lightawnet_edge.benchmarks import session
 from lightawnet_edge.benchmarks.report import write_report
-from lightawnet_edge.benchmarks.runner import BenchSpec, Step, bench
+from lightawnet_edge.benchmarks.runner import BenchSpec, bench
 from lightawnet_edge.bundle.layers import mac_shares
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError, SpecError
 from lightawnet_edge.machine.cuda_driver import CudaDevice
 from lightawnet_edge.machine.gpu_state import GpuState
+from lightawnet_edge.progress import Step
 from lightawnet_edge.specs import Target
 
 QUICK: dict[str, Any] = {"calls": 12, "rounds": 3, "warmup": 1, "threads": 1, "timeout_s": 60.0}
@@ -43,7 +44,7 @@ def test_engines_are_timed_and_scored_in_turn(
 ) -> None:
     paths = [make_bundle(name).path for name in ("good", "worse")]
     steps: list[Step] = []
-    result = bench(paths, BenchSpec(data=red, **QUICK), observer=steps.append, command=fake_command)
+    result = bench(paths, BenchSpec(data=red, **QUICK), on_step=steps.append, command=fake_command)
     baseline, good, worse = result.records
     assert [record.bundle for record in result.records] == ["pytorch-eager", "good", "worse"]
     assert [len(samples) for samples in good.timing.rounds_s] == [4, 4, 4]

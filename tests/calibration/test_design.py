@@ -219,7 +219,7 @@ def test_the_record_tells_how_stable_scales_are(
     stages: set[str] = set()
     record = design(
         spec(pool, held_out, weights=str(checkpoint)), tmp_path / "set",
-        observer=lambda stage, _done, _total: stages.add(stage),
+        on_step=lambda step: stages.add(step.stage),
     )  # fmt: skip
     assert stages == {"reading the evaluation set", "reading the pool", "measuring scales"}
     assert record.stability is not None

@@ -11,15 +11,14 @@ from lightawnet_edge.calibration.record import LayerRange, Stability
 from lightawnet_edge.calibration.stability import scale_stability
 from lightawnet_edge.model.checkpoint import load_checkpoint
 from lightawnet_edge.model.network import LightAWNet
+from lightawnet_edge.progress import Step
 
 
 def test_a_half_that_holds_the_same_frames_changes_nothing(checkpoint: Path, pool: Path) -> None:
     files = sorted((pool / "images").iterdir())[:3]
-    heard: list[tuple[int, int]] = []
-    found = scale_stability(
-        str(checkpoint), files * 2, lambda done, total: heard.append((done, total))
-    )
-    assert heard == [(done, 6) for done in range(1, 7)]
+    heard: list[Step] = []
+    found = scale_stability(str(checkpoint), files * 2, heard.append)
+    assert heard == [Step("measuring scales", done, 6) for done in range(1, 7)]
     assert (found.weights, found.frames, found.half) == ("tiny", 6, 3)
     assert found.median("extremes") == found.worst("extremes").change("extremes") == 0
     assert found.worst("means").change("means") == pytest.approx(0, abs=1e-6)
@@ -27,7 +26,7 @@ def test_a_half_that_holds_the_same_frames_changes_nothing(checkpoint: Path, poo
 
 def test_every_convolution_counts_but_those_of_the_routing(checkpoint: Path, pool: Path) -> None:
     files = sorted((pool / "images").iterdir())[:4]
-    found = scale_stability(str(checkpoint), files, lambda _done, _total: None)
+    found = scale_stability(str(checkpoint), files, lambda _: None)
     names = {layer.layer for layer in found.layers}
     network = load_checkpoint(checkpoint)
     assert isinstance(network, LightAWNet)

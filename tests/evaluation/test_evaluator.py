@@ -19,6 +19,7 @@ from lightawnet_edge.evaluation.evaluator import EvalSpec, evaluate, frames_dige
 from lightawnet_edge.model.checkpoint import load_checkpoint, save_checkpoint
 from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.model.preprocess import normalize, resize
+from lightawnet_edge.progress import Step
 from lightawnet_edge.scores.masks import score_mask
 from lightawnet_edge.specs import Size
 from tests.conftest import blobs, random_network
@@ -114,9 +115,9 @@ def test_gray_checkpoints_take_gray_frames(frames: Path, tmp_path: Path) -> None
 
 
 def test_progress_is_told(checkpoint: Path, frames: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    evaluate(spec(checkpoint, frames, limit=2), lambda done, total: seen.append((done, total)))
-    assert seen == [(0, 2), (1, 2)]
+    seen: list[Step] = []
+    evaluate(spec(checkpoint, frames, limit=2), seen.append)
+    assert seen == [Step("scoring", 0, 2), Step("scoring", 1, 2)]
 
 
 def test_the_folder_holds_what_was_measured_and_a_light_picture(

@@ -25,6 +25,7 @@ from lightawnet_edge.errors import (
     SpecError,
 )
 from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
+from lightawnet_edge.progress import Narrate
 from lightawnet_edge.specs import Precision, State
 from lightawnet_edge.targets.base import Built, Session
 from lightawnet_edge.targets.tensorrt.builder import build, import_tensorrt, timing_cache_name
@@ -39,7 +40,6 @@ from lightawnet_edge.targets.tensorrt.options import (
 )
 from lightawnet_edge.targets.tensorrt.session import open_session
 
-Narrate = Callable[[str], None]
 OpenSession = Callable[[Any, bytes, Binding, Path], Session]
 
 
