@@ -67,7 +67,8 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
         auto = {"auto": [spec.max_dice_drop, masks_digest(calibration)]}
     kit = {}
     if request is not None:
-        kit = {"kit": [repr(request), check.source.sha256, spec.min_int8_share]}
+        frames = [check.source.sha256, masks_digest(check)]
+        kit = {"kit": [repr(request), *frames, spec.min_int8_share]}
     inputs = digest_of(
         {
             "target": str(spec.target),

@@ -421,6 +421,21 @@ def test_frames_of_ones_own_check_a_kit_and_are_none_of_those_that_calibrate_it(
         )
 
 
+def test_a_kit_whose_check_masks_changed_is_another_one(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    others = write_pairs(tmp_path / "others", blobs(2, SIZE, seed=7))
+    request = {"check": others, "routing": Routing.STATIC}
+    kit = kit_of(checkpoint, dataset, tmp_path / "out", Precision.FP32, **request)
+    first, second = ((others / "masks" / f"frame{index}.png") for index in range(2))
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(SpecError, match="It was made from other inputs"):
+        kit_of(checkpoint, dataset, tmp_path / "out", Precision.FP32, **request)
+    again = kit_of(checkpoint, dataset, tmp_path / "out", Precision.FP32, replace=True, **request)
+    numerics = [one.manifest.kit.numerics for one in (kit, again) if one.manifest.kit]
+    assert numerics[0]["dice_fp32"] != numerics[1]["dice_fp32"], "it is measured against them"
+
+
 def square(side: int) -> tuple[UInt8, NDArray[np.float32]]:
     """Mask and probability (10, 10): a square of so many pixels a side, of probability 0.5."""
     mask = np.zeros((10, 10), np.uint8)
