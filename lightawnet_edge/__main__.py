@@ -1,5 +1,26 @@
-"""`python -m lightawnet_edge`: the command line without its script."""
+"""The command line, where it is installed: `lightawnet-edge`, or `python -m lightawnet_edge`."""
 
-from lightawnet_edge.cli import main
+from __future__ import annotations
 
-main()
+import sys
+
+from lightawnet_edge.errors import BackendUnavailableError
+
+
+def main() -> None:
+    """Run the command line; where its packages are missing, say what installs them."""
+    try:
+        from lightawnet_edge import cli
+    except ModuleNotFoundError as error:
+        if error.name not in ("rich", "typer"):
+            raise
+        sys.stderr.write(
+            f"error: {error}. The command line is an extra, which a device application does not "
+            "need: pip install 'lightawnet-edge[cli]'\n"
+        )
+        raise SystemExit(BackendUnavailableError.exit_code) from None
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -13,6 +13,7 @@ from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.manifest import MANIFEST
 from lightawnet_edge.data.likeness import PRINTS
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.options import option
 from lightawnet_edge.specs import Precision, Routing
 
 BASELINE = "pytorch-eager"
@@ -23,32 +24,43 @@ _NONE = "Make one: lightawnet-edge export --target openvino --int8"
 class BenchSpec:
     """How to measure, and on which frames."""
 
-    data: Path | None = None
-    """Folder with `images` and `masks`; None takes the evaluation half of the packaged samples."""
-    split: Path | None = None
-    """File with the names of the frames to use, one a line."""
-    limit: int | None = None
-    """Use at most this many frames."""
-    baseline: bool = True
-    """Whether to measure the FP32 network in PyTorch, and what each engine loses against it."""
-    checkpoint: Path | None = None
-    """Weights of the baseline; None finds them among the packaged ones."""
-    calls: int = 200
-    """Timed calls of each engine, unless its time is up before."""
-    seconds: float = 20.0
-    """Longest time for the timed calls of each engine."""
-    rounds: int = 10
-    """Turns that each engine takes."""
+    data: Path | None = option(
+        "Folder with images/ and masks/. Default: the packaged evaluation frames.",
+        default=None,
+    )
+    split: Path | None = option(
+        "File with the names of the frames to use, one a line.",
+        default=None,
+    )
+    limit: int | None = option(
+        "Use at most this many frames, evenly spaced; 0 uses all.",
+        default=None,
+        none=0,
+    )
+    baseline: bool = option("Compare with PyTorch eager in FP32.", default=True)
+    checkpoint: Path | None = option(
+        "Weights of the FP32 baseline. Default: found among the packaged ones.",
+        default=None,
+    )
+    calls: int = option("Timed calls of each engine, unless its time is up before.", default=200)
+    seconds: float = option("Longest time for the timed calls of each engine.", default=20.0)
+    rounds: int = option("Turns that each engine takes, interleaved.", default=10)
     warmup: int = 10
     """Untimed calls of each engine before the first round."""
-    threads: int | None = None
-    """CPU threads of every engine; None takes the physical cores."""
+    threads: int | None = option(
+        "CPU threads of every engine; 0: physical cores.",
+        default=None,
+        none=0,
+    )
     deadline_s: float = 1 / 30
     """Time of one frame, for orientation: 33.3 ms at 30 frames per second."""
     timeout_s: float = 300.0
     """An engine that gives no answer for this long has failed."""
-    allow_overlap: bool = False
-    """Whether to score bundles on frames that they were calibrated on."""
+    allow_overlap: bool = option(
+        "Score bundles on frames they were calibrated on.",
+        "--allow-overlap",
+        default=False,
+    )
 
     def __post_init__(self) -> None:
         for name in ("calls", "seconds", "rounds", "deadline_s", "timeout_s"):

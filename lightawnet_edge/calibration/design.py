@@ -156,7 +156,7 @@ def _copy(one: Candidate, folder: Path) -> Iterator[str]:
 
 
 def _stability(spec: DesignSpec, images: Sequence[Path], on_step: OnStep) -> Stability | None:
-    if spec.weights is None:
+    if not spec.stability:
         return None
     from lightawnet_edge.calibration.stability import scale_stability
 

@@ -16,6 +16,8 @@ from lightawnet_edge.data.samples import EVALUATION
 from lightawnet_edge.data.splits import split_stems
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.machine.machine import physical_cores
+from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
+from lightawnet_edge.options import option
 from lightawnet_edge.progress import OnStep, Step
 
 PACKAGED = "packaged samples, evaluation half"
@@ -27,24 +29,41 @@ _T = TypeVar("_T")
 class DesignSpec:
     """What to choose from, how many, and what to keep apart."""
 
-    data: Path
-    """Folder with `images`, and `masks` where there are any; or a folder of images."""
-    frames: int = 128
-    split: Path | None = None
-    """File with the names of the pool's frames, one a line; None takes all."""
-    groups: Path | None = None
-    """CSV file `stem,group` with the source of each frame; None reads it off the names."""
-    evaluation: Path | None = None
-    """Frames that an accuracy will be measured on. None: `data` where there is a split of it, the
-    packaged samples otherwise."""
-    evaluation_split: Path | None = None
-    allow_overlap: bool = False
-    """Whether frames of the evaluation set may be chosen."""
-    seed: int = 0
-    weights: str | None = None
-    """Checkpoint that the stability of scales is measured with; None leaves it out."""
-    force: bool = False
-    """Replace a calibration set of the same name."""
+    data: Path = option(
+        "Frames to choose from: a folder with images/ (and masks/), or one of images.",
+    )
+    frames: int = option("Frames to choose.", default=128)
+    split: Path | None = option(
+        "File with the names of the frames to choose from, one a line.",
+        default=None,
+    )
+    groups: Path | None = option(
+        "CSV file 'stem,group' with each frame's source. Default: read off the names.",
+        default=None,
+    )
+    evaluation: Path | None = option(
+        "Frames that accuracy will be measured on: none of them is chosen. Default: --data "
+        "where --evaluation-split is given, the packaged evaluation frames otherwise.",
+        default=None,
+    )
+    evaluation_split: Path | None = option(
+        "File with the names of the evaluation frames, one a line.",
+        default=None,
+    )
+    allow_overlap: bool = option(
+        "Choose frames of the evaluation set nevertheless.",
+        "--allow-overlap",
+        default=False,
+    )
+    seed: int = option("Equal seeds and frames give equal sets.", default=0)
+    stability: bool = option(
+        "Measure how INT8 scales move at half the size (needs torch).", default=True
+    )
+    weights: str = option(
+        "Checkpoint whose scales are measured: a file, or a packaged name.",
+        default=DEFAULT_WEIGHTS,
+    )
+    force: bool = option("Replace a calibration set of this name.", "--force", default=False)
 
     def __post_init__(self) -> None:
         if self.frames < 2:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from lightawnet_edge.benchmarks.plan import BenchSpec
+from lightawnet_edge.cli.options import Options, takes
 from lightawnet_edge.cli.terminal import (
     JsonFlag,
     err_console,
@@ -18,41 +20,15 @@ from lightawnet_edge.cli.terminal import (
 )
 from lightawnet_edge.specs import Precision, Target
 
-if TYPE_CHECKING:
-    from lightawnet_edge.benchmarks.runner import BenchSpec
 
-
+@takes(BenchSpec)
 def bench(
+    *,
     bundles: Annotated[
         list[Path] | None,
         typer.Argument(help="Bundles to measure. Default: every built one under engines/."),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with images/ and masks/. Default: the packaged evaluation frames."
-        ),
-    ] = None,
-    split: Annotated[
-        Path | None,
-        typer.Option(help="File with the names of the frames to use, one a line."),
-    ] = None,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(help="Weights of the FP32 baseline. Default: found among the packaged ones."),
-    ] = None,
-    baseline: Annotated[bool, typer.Option(help="Compare with PyTorch eager in FP32.")] = True,
-    calls: Annotated[int, typer.Option(help="Timed calls of each engine.")] = 200,
-    seconds: Annotated[
-        float, typer.Option(help="Longest time for the timed calls of each engine.")
-    ] = 20.0,
-    rounds: Annotated[int, typer.Option(help="Turns that each engine takes, interleaved.")] = 10,
-    limit: Annotated[
-        int, typer.Option(min=0, help="Use at most this many frames; 0 uses all.")
-    ] = 0,
-    threads: Annotated[
-        int, typer.Option(min=0, help="CPU threads of every engine; 0: physical cores.")
-    ] = 0,
+    options: Options,
     min_int8_share: Annotated[
         float | None,
         typer.Option(
@@ -60,30 +36,15 @@ def bench(
             "Default: 0.90 with static routing; 0 takes any."
         ),
     ] = None,
-    allow_overlap: Annotated[
-        bool,
-        typer.Option("--allow-overlap", help="Score bundles on frames they were calibrated on."),
-    ] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of reports.")] = Path("reports"),
     as_json: JsonFlag = False,
 ) -> None:
     """Measure latency and accuracy of bundles side by side; write a report."""
-    from lightawnet_edge.benchmarks.runner import BenchSpec, find_bundles
+    from lightawnet_edge.benchmarks.plan import find_bundles
     from lightawnet_edge.bundle.layers import check_share
 
     check_share(min_int8_share)
-    spec = BenchSpec(
-        data=data,
-        split=split,
-        checkpoint=checkpoint,
-        baseline=baseline,
-        calls=calls,
-        seconds=seconds,
-        rounds=rounds,
-        limit=limit or None,
-        threads=threads or None,
-        allow_overlap=allow_overlap,
-    )
+    spec = BenchSpec(**options)
     found = bundles or _built(find_bundles(Path("engines")))
     _bench(found, spec, out, as_json, min_int8_share)
 
@@ -113,7 +74,6 @@ def demo(
     as_json: JsonFlag = False,
 ) -> None:
     """Packaged weights and frames to OpenVINO engines to a report; offline, no arguments."""
-    from lightawnet_edge.benchmarks.runner import BenchSpec
     from lightawnet_edge.export import pipeline
     from lightawnet_edge.export.spec import ExportSpec
     from lightawnet_edge.model.packaged import resolve

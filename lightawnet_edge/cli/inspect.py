@@ -8,11 +8,15 @@ from typing import Annotated
 
 import typer
 
+from lightawnet_edge.cli.options import Options, takes
 from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.inspection.inspection import InspectSpec
 
 
+@takes(InspectSpec)
 def inspect(
+    *,
     bundle: Annotated[
         Path | None, typer.Argument(help="Folder that 'export' wrote; not with --routing.")
     ] = None,
@@ -33,9 +37,7 @@ def inspect(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="With --routing: folder of the picture.")
     ] = Path("reports"),
-    profile: Annotated[bool, typer.Option(help="Time every layer, on packaged frames.")] = True,
-    calls: Annotated[int, typer.Option(help="Profiled calls; times are their means.")] = 30,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: physical cores.")] = 0,
+    options: Options,
     as_json: JsonFlag = False,
 ) -> None:
     """Say what a bundle really executes, layer by layer, and where its time goes.
@@ -47,13 +49,12 @@ def inspect(
     if bundle is None:
         _routing(routing, calibration, out, as_json)
         return
-    from lightawnet_edge.inspection.inspection import InspectSpec
     from lightawnet_edge.inspection.inspection import inspect as look
     from lightawnet_edge.inspection.report import console, to_json
 
     if calibration is not None:
         raise SpecError("--calibration is for --routing CHECKPOINT. Leave it out for a bundle.")
-    found = look(InspectSpec(bundle=bundle, profile=profile, calls=calls, threads=threads or None))
+    found = look(InspectSpec(bundle=bundle, **options))
     if as_json:
         typer.echo(json.dumps(to_json(found), ensure_ascii=False))
     else:

@@ -6,24 +6,24 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from lightawnet_edge.cli.options import Options, takes
 from lightawnet_edge.cli.terminal import JsonFlag, err_console, narrate
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.specs import Size
+from lightawnet_edge.training.config import TrainConfig
 
 INTERRUPTED = 130
 """Exit code of a program that was ended by Ctrl-C, as shells have it."""
 
 
+@takes(TrainConfig, unset=True)
 def train(
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder with images/ and masks/, of equal stems."),
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.")] = None,
+    *,
+    options: Options,
     config: Annotated[
         Path | None,
         typer.Option(help="TOML file with any of the settings; flags win over it."),
@@ -31,54 +31,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the run was interrupted.")
     ] = False,
-    split: Annotated[
-        Path | None,
-        typer.Option(help="File with the stems to train on, one a line."),
-    ] = None,
-    val_split: Annotated[
-        Path | None,
-        typer.Option(help="File with the stems to validate on."),
-    ] = None,
-    val_fraction: Annotated[
-        float | None,
-        typer.Option(help="Share of frames for validation, where no split file is given."),
-    ] = None,
-    size: Annotated[str | None, typer.Option(help="Network input, HEIGHTxWIDTH.")] = None,
-    in_channels: Annotated[int | None, typer.Option(help="3 for colour, 1 for gray.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(help="Frames per step, over all processes."),
-    ] = None,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    warmup_epochs: Annotated[
-        float | None, typer.Option(help="The learning rate rises for this long.")
-    ] = None,
-    loss: Annotated[
-        str | None,
-        typer.Option(help="'bce-dice', or 'bce' as in the paper."),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(help="auto, fp32, bf16, or fp16 on CUDA."),
-    ] = None,
-    patience: Annotated[
-        int | None,
-        typer.Option(help="Stop after this many epochs without a better Dice; 0: never."),
-    ] = None,
     augment: Annotated[
         float | None,
         typer.Option(help="Strength of the augmentation; 0 turns it off."),
-    ] = None,
-    init: Annotated[
-        str | None,
-        typer.Option(help="Checkpoint, or packaged weights, to start from."),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(help="CPU threads per process; 0: torch's choice."),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -95,16 +50,9 @@ def train(
     from lightawnet_edge.training.trainer import STATE
     from lightawnet_edge.training.trainer import train as fit
 
-    flags: dict[str, Any] = {
-        "data": data, "out": out, "split": split, "val_split": val_split,
-        "val_fraction": val_fraction, "size": size, "in_channels": in_channels, "epochs": epochs,
-        "batch_size": batch_size, "lr": lr, "warmup_epochs": warmup_epochs, "loss": loss,
-        "precision": precision, "patience": patience, "init": init, "seed": seed,
-        "device": device, "threads": threads,
-    }  # fmt: skip
     if augment is not None:
-        flags["augment"] = {"strength": augment}
-    resolved = resolve(config, flags, resume=resume)
+        options["augment"] = {"strength": augment}
+    resolved = resolve(config, options, resume=resume)
     try:
         result = fit(resolved, resume=resume, observer=RichProgress(err_console))
     except KeyboardInterrupt:

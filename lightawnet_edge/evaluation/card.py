@@ -13,6 +13,7 @@ from lightawnet_edge.evaluation.curves import curves
 from lightawnet_edge.evaluation.evaluation import WORST_JPEG, Evaluation, read_evaluation
 from lightawnet_edge.evaluation.leakage import leakage, read_twins
 from lightawnet_edge.evaluation.training_record import read_run
+from lightawnet_edge.options import option
 
 _COPYABLE = re.compile(r"(CC0|CC[- ]BY([- ]SA)?)([- ]\d\.\d)?", re.IGNORECASE)
 """Terms of frames that let anyone copy them, companies too."""
@@ -24,24 +25,33 @@ class CardSpec:
 
     evaluation: Path
     """Folder that `evaluate --out` wrote."""
-    runs: tuple[Path, ...] = ()
-    """Run folders, one a stage, in their order."""
-    also: tuple[Path, ...] = ()
-    """Evaluations on other sets, at other sizes or of other weights: a row each."""
-    data_license: str = ""
-    """Terms of the evaluated frames; they are shown only where these let anyone copy them."""
-    attribution: str = ""
-    """Whose frames these are; empty takes what the checkpoint says of its training data."""
-    twins: Path | None = None
-    """Text file with a near-duplicate pair a line: evaluated stem, comma, training stem."""
-    hardware: str = ""
-    """What the training ran on, in words."""
-    notes: Path | None = None
-    """Markdown of a person."""
-    out: Path = Path()
-    """Folder of the card: that of the weights."""
-    replace: bool = False
-    """Whether a card that is there already is replaced."""
+    runs: tuple[Path, ...] = option(
+        "Run folder of 'train'; give it once for each stage, in their order.",
+        "--run",
+        default=(),
+    )
+    also: tuple[Path, ...] = option(
+        "Evaluation on another set, at another size, or of other weights: a row more.",
+        default=(),
+    )
+    data_license: str = option(
+        "Terms of the evaluated frames, e.g. CC-BY-4.0. Frames are shown only where these are "
+        "CC0, CC BY or CC BY-SA.",
+        default="",
+    )
+    attribution: str = option(
+        "Source of the frames shown. Default: the checkpoint's training data.",
+        default="",
+    )
+    twins: Path | None = option(
+        "File with a near-duplicate pair a line: 'stem,training stem'.",
+        "--near-duplicates",
+        default=None,
+    )
+    hardware: str = option("What the training ran on, in words.", default="")
+    notes: Path | None = option("Markdown to put into the section 'Notes'.", default=None)
+    out: Path = option("Folder of the card: that of the weights.", "--out", "-o", default=Path())
+    replace: bool = option("Replace an existing card.", "--force", default=False)
 
 
 def write_card(spec: CardSpec) -> Path:

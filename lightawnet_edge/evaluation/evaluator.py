@@ -32,6 +32,8 @@ from lightawnet_edge.evaluation.evaluation import (
     Evaluation,
     FrameResult,
 )
+from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
+from lightawnet_edge.options import option
 from lightawnet_edge.progress import OnStep, Step
 from lightawnet_edge.scores.masks import hd95, score_mask
 from lightawnet_edge.specs import ColorOrder, Size, check_network_size
@@ -49,20 +51,26 @@ Mask = NDArray[np.bool_]
 class EvalSpec:
     """What to evaluate, on what."""
 
-    weights: str
-    """Checkpoint file, or name of packaged weights."""
-    data: Path
-    """Folder with `images/` and `masks/`."""
-    split: Path | None = None
-    """Text file with one stem a line; None takes all."""
-    size: Size | None = None
-    """Network input; None takes the checkpoint's."""
-    groups: Path | None = None
-    """CSV file with the header `stem,group`."""
-    limit: int | None = None
-    """Use at most this many frames, evenly spaced."""
-    threads: int | None = None
-    """CPU threads; None leaves torch's choice."""
+    weights: str = option("Checkpoint file, or name of packaged weights.", default=DEFAULT_WEIGHTS)
+    data: Path = option("Folder with images/ and masks/, of equal stems.")
+    split: Path | None = option(
+        "File with the names of the frames to use, one a line.",
+        default=None,
+    )
+    size: Size | None = option(
+        "Network input, HEIGHTxWIDTH. Default: the checkpoint's.",
+        default=None,
+    )
+    groups: Path | None = option(
+        "CSV file 'stem,group': scores are given by group, e.g. by centre, too.",
+        default=None,
+    )
+    limit: int | None = option(
+        "Use at most this many frames, evenly spaced; 0 uses all.",
+        default=None,
+        none=0,
+    )
+    threads: int | None = option("CPU threads; 0 leaves it to PyTorch.", default=None, none=0)
 
     def __post_init__(self) -> None:
         for name in ("limit", "threads"):

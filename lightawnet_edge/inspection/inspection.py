@@ -18,6 +18,7 @@ from lightawnet_edge.data.pairs import spaced
 from lightawnet_edge.data.samples import EVALUATION
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.machine.machine import busy_seconds, machine_summary, physical_cores
+from lightawnet_edge.options import option
 from lightawnet_edge.scores.latency import MAX_OTHERS
 from lightawnet_edge.targets import table
 from lightawnet_edge.targets.base import WARMUP, ReadBack
@@ -32,12 +33,9 @@ class InspectSpec:
     """What to inspect, and how long."""
 
     bundle: Path
-    profile: bool = True
-    """Whether to time the layers, on packaged frames."""
-    calls: int = 30
-    """Profiled calls."""
-    threads: int | None = None
-    """CPU threads; None takes the physical cores."""
+    profile: bool = option("Time every layer, on packaged frames.", default=True)
+    calls: int = option("Profiled calls; times are their means.", default=30)
+    threads: int | None = option("CPU threads; 0: physical cores.", default=None, none=0)
 
     def __post_init__(self) -> None:
         if self.calls < 1:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.options import option
 from lightawnet_edge.specs import Normalization, Size, check_network_size
 
 CONFIG = "config.toml"
@@ -79,56 +80,63 @@ class Phase:
 class TrainConfig:
     """One training run; equal configs on equal data give equal weights on one machine."""
 
-    data: Path
-    """Folder with `images/` and `masks/`."""
-    out: Path
-    """Run folder."""
-    split: Path | None = None
-    """Text file with a stem a line: the training frames. None: all that are not for validation."""
-    val_split: Path | None = None
-    """The same for validation. None: what `split` leaves out, or a share by hash of the stem."""
-    val_fraction: float = 0.1
-    """Share of frames for validation where no split file is given."""
-    in_channels: int = 3
-    """3 for colour, 1 for gray."""
+    data: Path = option("Folder with images/ and masks/, of equal stems.")
+    out: Path = option("Run folder.", "--out", "-o")
+    split: Path | None = option(
+        "File with the stems to train on, one a line. Default: all that are not for validation.",
+        default=None,
+    )
+    val_split: Path | None = option(
+        "File with the stems to validate on. Default: what --split leaves out, or a share by "
+        "hash of the stem.",
+        default=None,
+    )
+    val_fraction: float = option(
+        "Share of frames for validation, where no split file is given.",
+        default=0.1,
+    )
+    in_channels: int = option("3 for colour, 1 for gray.", default=3)
     experts: int = 4
     """Kernels in each bank. 4: LightAWNet. 1: its static twin, whose kernels are not routed."""
-    size: Size = field(default_factory=lambda: Size(256, 256))
-    """Network input that the weights are for; multiples of 16."""
+    size: Size = option(
+        "Network input that the weights are for, HEIGHTxWIDTH; multiples of 16.",
+        default=Size(256, 256),
+    )
     phases: tuple[Phase, ...] = ()
     """Sizes of the first epochs, in turn; the epochs that are left have `size`."""
     normalization: Normalization = field(default_factory=Normalization)
-    epochs: int = 60
-    batch_size: int = 8
-    """Frames per optimizer step, over all processes."""
+    epochs: int = option("Passes over the data.", default=60)
+    batch_size: int = option("Frames per optimizer step, over all processes.", default=8)
     optimizer: str = "muon"
     """'muon' for the kernels and 'adamw' for the rest, or 'adamw' for all."""
-    lr: float = 2e-3
-    """Learning rate of AdamW at the end of the warm-up."""
+    lr: float = option("Learning rate of AdamW at the end of the warm-up.", default=2e-3)
     muon_lr: float = 0.02
     """The same for Muon."""
-    warmup_epochs: float = 1.0
-    """Learning rates rise linearly for this long, then fall on a cosine to a hundredth."""
+    warmup_epochs: float = option(
+        "Learning rates rise linearly for this long, then fall on a cosine to a hundredth.",
+        default=1.0,
+    )
     weight_decay: float = 1e-2
     """Decay of kernels, times the learning rate, per step; biases and norms are left alone."""
     clip_norm: float = 1.0
     """Gradients are scaled down to this norm; 0 turns that off."""
     ema_decay: float = 0.99
     """Per step; validation and checkpoints use the averaged weights. 0 turns averaging off."""
-    loss: str = "bce-dice"
-    """'bce-dice', or 'bce' as in the paper."""
+    loss: str = option("'bce-dice', or 'bce' as in the paper.", default="bce-dice")
     hints: float = 0.5
     """Weight of the hints of a pretrained encoder beside the loss; 0 trains on masks alone."""
-    patience: int = 0
-    """Stop after this many epochs without a better validation Dice; 0 never stops early."""
-    precision: str = "auto"
-    """'fp32', 'bf16', 'fp16' (CUDA only), or 'auto': bf16 where the device computes it natively."""
-    device: str = "auto"
-    threads: int = 0
-    """CPU threads per process; 0 leaves torch's choice."""
-    seed: int = 0
-    init: str | None = None
-    """Checkpoint (file or packaged name) to start from."""
+    patience: int = option(
+        "Stop after this many epochs without a better validation Dice; 0: never.",
+        default=0,
+    )
+    precision: str = option(
+        "auto, fp32, bf16, or fp16 on CUDA; auto is bf16 where the device computes it natively.",
+        default="auto",
+    )
+    device: str = option("auto, cpu or cuda.", default="auto")
+    threads: int = option("CPU threads per process; 0: torch's choice.", default=0)
+    seed: int = option("Seed of everything random.", default=0)
+    init: str | None = option("Checkpoint, or packaged weights, to start from.", default=None)
     teacher: str | None = None
     """Checkpoint (file or packaged name) whose probabilities are learned beside the masks."""
     freeze_norm: bool = False
