@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
+from lightawnet_edge.data.faults import refuse
 from lightawnet_edge.errors import ArtifactError
 
 
@@ -31,14 +32,16 @@ def split_stems(split: Path, known: Iterable[str]) -> list[str]:
     """Stems of a split file, each once; a name in it may carry a suffix.
 
     Raises:
-        ArtifactError: The file cannot be read, or names none of the known stems.
+        ArtifactError: The file cannot be read, or names unknown stems, which are all listed.
     """
     stems = set(known)
     names = [name if name in stems else Path(name).stem for name in read_split(split)]
-    for name in names:
-        if name not in stems:
-            raise ArtifactError(f"Split '{split}' names '{name}', but there is no such image.")
-    return list(dict.fromkeys(names))
+    found = list(dict.fromkeys(names))
+    refuse(
+        [f"it names '{name}', but there is no such image" for name in found if name not in stems],
+        f"Split file '{split}'",
+    )
+    return found
 
 
 def read_groups(path: Path) -> dict[str, str]:

@@ -1,0 +1,234 @@
+"""Reading an image as it is: what its bytes say counts, and each that would be misread is refused.
+
+A file is refused by name where it is damaged, holds several pictures, or pixels that have no one
+meaning as a frame of 8 bits. No decoder sees a file before its header has been looked at.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightawnet_edge.data import formats
+from lightawnet_edge.data.arrays import array_header, as_frame, read_array
+from lightawnet_edge.data.formats import HEAD_BYTES, Format, Kind, sniff
+from lightawnet_edge.data.headers import (
+    CUT_OFF,
+    Header,
+    bmp_header,
+    gif_header,
+    png_header,
+    webp_header,
+)
+from lightawnet_edge.data.jpeg import jpeg_header
+from lightawnet_edge.data.overheard import overhear
+from lightawnet_edge.data.pixels import UInt8, in_order, opencv, upright
+from lightawnet_edge.data.tiff import tiff_header
+from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.specs import ColorOrder
+
+MAX_BYTES = 256 * 2**20
+"""The largest frames of medicine, 8K with three values of 16 bits, have 199 MB uncompressed."""
+MAX_PX = 64 * 2**20
+"""Twice 8K; a PNG of one colour packs a thousand times more into a megabyte."""
+MAX_SIDE_PX = 16_384
+"""OpenCV addresses no more than 32,767 pixels a side when it resizes, and a JPEG 65,500."""
+FULL_16 = 65_535
+MIN_BRIGHTEST = 16_384
+"""Sensors give up to 14 bits. A 16-bit picture whose brightest value needs fewer than 15 is one of
+them that was not scaled up, or a dark one: nothing in the file says which."""
+
+_HEADERS: Mapping[Format, Callable[[bytes], Header]] = {
+    formats.NUMPY: array_header,
+    formats.PNG: png_header,
+    formats.JPEG: jpeg_header,
+    formats.BMP: bmp_header,
+    formats.GIF: gif_header,
+    formats.TIFF: tiff_header,
+    formats.WEBP: webp_header,
+}
+_TALKING = frozenset({formats.JPEG, formats.TIFF})
+"""Formats whose decoders go on where data are damaged, and say so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A picture as its file holds it."""
+
+    pixels: NDArray[Any]
+    """(H, W), BGR (H, W, 3) or BGRA (H, W, 4) of 8 or 16 bits; of an array file its own type, and
+    RGB."""
+    format: Format
+    header: Header
+
+
+def read_stored(path: Path) -> Stored:
+    """Read the picture of a file as it is stored.
+
+    Raises:
+        ArtifactError: The file is missing, too large, damaged, or holds no or more than one
+            picture of a format that is read.
+    """
+    data = _read_bytes(path)
+    found = sniff(data[:HEAD_BYTES])
+    try:
+        header = _read_header(data, found)
+        _check_limits(header)
+        pixels = _decode(data, found) if found != formats.NUMPY else read_array(data)
+        _check_shape(header, pixels)
+    except struct.error:
+        raise _unreadable(path, CUT_OFF) from None
+    except MemoryError:
+        raise _unreadable(path, "it does not fit into memory") from None
+    except ValueError as error:
+        raise _unreadable(path, str(error)) from error
+    assert found is not None  # a file without a format has no header
+    return Stored(pixels, found, header)
+
+
+def read_frame(path: Path, color: ColorOrder = ColorOrder.RGB, *, turn: bool = True) -> UInt8:
+    """Read an image as uint8: (H, W, 3) in the given order, or (H, W) for gray.
+
+    16-bit pictures are scaled by their full range; `.npy` arrays of other types than uint8 from
+    their own minimum and maximum.
+
+    Args:
+        path: Its name may say what it likes.
+        color: Order of the channels.
+        turn: Turn a picture upright whose file says that it is stored otherwise. Where it has a
+            mask nobody knows whether that was turned, too: then False, which refuses it.
+
+    Raises:
+        ArtifactError: The file is missing, cannot be decoded, or its pixels are no frame.
+    """
+    stored = read_stored(path)
+    if not turn:
+        check_upright(path, stored.header)
+    try:
+        pixels = _to_8_bits(_without_alpha(stored.pixels), stored.format)
+    except ValueError as error:
+        raise ArtifactError(f"'{path}' is no frame: {error}.") from error
+    if stored.format == formats.NUMPY:
+        if pixels.ndim == 3 and color is ColorOrder.GRAY:
+            raise ArtifactError(f"'{path}' has three channels, expected gray: shape (H, W).")
+        pixels = pixels[:, :, ::-1] if pixels.ndim == 3 else pixels
+    elif stored.format != formats.TIFF:  # OpenCV has turned a TIFF
+        pixels = upright(pixels, stored.header.orientation)
+    return in_order(np.ascontiguousarray(pixels), color)
+
+
+def check_upright(path: Path, header: Header) -> None:
+    """Refuse a picture that its file wants turned, where a mask or a frame belongs to it.
+
+    Raises:
+        ArtifactError: It has an orientation other than 1.
+    """
+    if header.orientation != 1:
+        raise ArtifactError(
+            f"'{path}' is stored turned (EXIF orientation {header.orientation}), and whether the "
+            "other file of its pair is turned alike cannot be known. Save it upright, without that "
+            "tag, and look at frame and mask once."
+        )
+
+
+def _read_bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise ArtifactError(f"No file '{path}'.")
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ArtifactError(
+                f"'{path}' has {size / 2**20:.0f} MiB, and an image of at most "
+                f"{MAX_BYTES // 2**20} MiB is read. Save it smaller, e.g. as PNG."
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"'{path}' cannot be read: {error.strerror}.") from error
+
+
+def _read_header(data: bytes, found: Format | None) -> Header:
+    if not data:
+        raise ValueError("it is empty")
+    if found is None:
+        raise ValueError("it is broken, or of an unknown format")
+    if found.kind is not Kind.IMAGE:
+        raise ValueError(
+            f"its format is {found.name}, and PNG, JPEG, BMP, TIFF, WebP, GIF and .npy are read"
+        )
+    return _HEADERS[found](data)
+
+
+def _check_limits(header: Header) -> None:
+    """Refuse what would not fit into memory, before it is decoded."""
+    if header.pictures > 1:
+        raise ValueError(f"it holds {header.pictures} pictures, and one is expected")
+    if header.height < 1 or header.width < 1:
+        raise ValueError("it has no pixels")
+    size = f"{header.height}x{header.width}"
+    if max(header.height, header.width) > MAX_SIDE_PX:
+        raise ValueError(f"it has {size} pixels, and sides of at most {MAX_SIDE_PX} are read")
+    if header.height * header.width > MAX_PX:
+        raise ValueError(f"it has {size} pixels, and at most {MAX_PX // 2**20} Mi are read")
+
+
+def _decode(data: bytes, found: Format | None) -> NDArray[Any]:
+    """Decode without changing anything.
+
+    Raises:
+        ValueError: The decoder gave nothing, or complained.
+    """
+    cv2 = opencv()
+    try:
+        if found not in _TALKING:
+            words: list[str] = []
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        else:
+            with overhear() as words:
+                pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        pixels = None
+    if words:
+        raise ValueError(f"it is damaged, its decoder says: {words[0]}")
+    if pixels is None:
+        raise ValueError("it is broken")
+    return np.asarray(pixels)
+
+
+def _check_shape(header: Header, pixels: NDArray[Any]) -> None:
+    """A decoder that saw another size than we did has read another header."""
+    if sorted(pixels.shape[:2]) != sorted((header.height, header.width)):
+        raise ValueError("its header and its picture are of different sizes")
+
+
+def _without_alpha(pixels: NDArray[Any]) -> NDArray[Any]:
+    if pixels.ndim == 2 or pixels.shape[2] == 3:
+        return pixels
+    if (pixels[:, :, 3] != np.iinfo(pixels.dtype).max).any():
+        raise ValueError("parts of it are transparent. Save it without an alpha channel")
+    return pixels[:, :, :3]
+
+
+def _to_8_bits(pixels: NDArray[Any], found: Format) -> UInt8:
+    if found == formats.NUMPY:
+        return as_frame(pixels)
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype != np.uint16:
+        raise ValueError(f"its values are {pixels.dtype}; integers of 8 and 16 bits are read")
+    brightest = int(pixels.max())
+    if 0 < brightest < MIN_BRIGHTEST:
+        raise ValueError(
+            f"the brightest of its 16-bit values is {brightest} of {FULL_16}: it was stored with "
+            "fewer bits, or it is dark. Save it with 8 bits, or scale it up to 16"
+        )
+    return np.asarray((pixels.astype(np.uint32) + 128) // 257, dtype=np.uint8)
+
+
+def _unreadable(path: Path, why: str) -> ArtifactError:
+    return ArtifactError(f"'{path}' cannot be decoded as an image: {why}.")

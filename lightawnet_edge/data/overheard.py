@@ -1,0 +1,89 @@
+"""What decoders print while they work: their only way to say that data were lost.
+
+libjpeg, libtiff and FFmpeg go on where a file is damaged, fill in what is missing, and print a line
+on standard error; OpenCV hands on the picture alone. So standard error is taken away while they
+decode. What others print meanwhile is passed on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+_STDERR = 2
+_ONE_AT_A_TIME = threading.Lock()
+"""A process has one standard error: of two decoders at work nobody could tell who spoke."""
+
+_DECODER = re.compile(
+    r"\[ ?(?P<level>[A-Z]+):\d+@[\d.]+\] global \S+ (?P<opencv>.*)"
+    r"|\[[\w,]+ @ 0x[0-9a-f]+\] (?P<ffmpeg>.*)"
+    r"|(?P<jpeg>(Corrupt JPEG|Premature end of JPEG|Inconsistent progression|Invalid SOS|"
+    r"Unknown Adobe|Warning: unknown JFIF|Unsupported marker).*)"
+    r"|(libpng |OpenCV\(|OpenCV: ).*"
+)
+"""A line of a decoder: OpenCV's own, FFmpeg's, libjpeg's or libpng's."""
+
+
+@contextmanager
+def overhear() -> Iterator[list[str]]:
+    """Yield a list that holds, after the block, what decoders complained of in it, a line each.
+
+    Of OpenCV's lines only errors count: warnings of libtiff are about tags that nobody needs.
+    libpng's are left out, too: what pixels depend on carries checksums.
+    """
+    words: list[str] = []
+    with _ONE_AT_A_TIME:
+        ear = _scratch()
+        terminal = _duplicate()
+        os.dup2(ear, _STDERR)
+        try:
+            yield words
+        finally:
+            _give_back(terminal)
+            found, others = _sorted_out(os.pread(ear, os.fstat(ear).st_size, 0))
+            os.close(ear)
+            words += found
+            with suppress(OSError):  # a terminal that is gone, or was never there
+                os.write(_STDERR, others)
+
+
+def _sorted_out(said: bytes) -> tuple[list[str], bytes]:
+    """What decoders complained of, and the rest, which was meant for others."""
+    words, others = [], b""
+    for line in said.splitlines(keepends=True):
+        found = _DECODER.fullmatch(line.decode("utf-8", "replace").strip())
+        if found is None:
+            others += line
+        elif found["jpeg"] or found["ffmpeg"]:
+            words.append(found["jpeg"] or found["ffmpeg"])
+        elif found["level"] in ("ERROR", "FATAL"):
+            words.append(found["opencv"])
+    return words, others if others.strip() else b""
+
+
+def _scratch() -> int:
+    """A file in memory where there are such: a full or missing temporary folder is no matter."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("overheard")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _duplicate() -> int | None:
+    """Keep standard error; None where the process has none."""
+    try:
+        return os.dup(_STDERR)
+    except OSError:
+        return None
+
+
+def _give_back(terminal: int | None) -> None:
+    if terminal is None:
+        os.close(_STDERR)
+        return
+    os.dup2(terminal, _STDERR)
+    os.close(terminal)

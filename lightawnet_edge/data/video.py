@@ -1,0 +1,104 @@
+"""The frames of a video, in order, and an honest word where some of them are missing or made up."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from lightawnet_edge.data.containers import missing_bytes
+from lightawnet_edge.data.overheard import overhear
+from lightawnet_edge.data.pixels import UInt8, in_order, opencv
+from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.specs import ColorOrder
+
+
+def video_frames(path: Path, color: ColorOrder = ColorOrder.RGB) -> Iterator[UInt8]:
+    """Yield the frames of a video.
+
+    What its decoder says before the first frame counts only where none follows: a stream may begin
+    anywhere.
+
+    Raises:
+        ArtifactError: The file is missing, or holds no frame that can be decoded. Or, after all
+            frames that came out: it is cut off, or its decoder complained, and from when on.
+    """
+    count, complaint = 0, ""
+    with _opened(path) as (capture, words):
+        announced = int(capture.get(opencv().CAP_PROP_FRAME_COUNT))
+        while True:
+            with overhear() as heard:
+                more, pixels = capture.read()
+            if heard and count and not complaint:
+                complaint = f" Its decoder complained first at frame {count}: {_first(heard)}."
+            words += heard
+            if not more:
+                break
+            count += 1
+            yield in_order(pixels, color)
+    if count == 0:
+        said = f" Its decoder says: {_first(words)}." if words else ""
+        raise ArtifactError(f"Video '{path}' cannot be decoded: no frame came out.{said}")
+    if missing := _missing_bytes(path):
+        of = f" of {announced}" if announced > count else ""
+        raise ArtifactError(
+            f"Video '{path}' breaks off after {count}{of} frames: it lacks {missing} bytes that "
+            f"its header announces.{complaint}"
+        )
+    if complaint:
+        raise ArtifactError(
+            f"Video '{path}' is damaged, and what its {count} frames show may be made up in part."
+            + complaint
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, list[str]]]:
+    """Open a video, and hear what is said of that.
+
+    FFmpeg is taken where OpenCV has it, in one thread, so that its words fit to its frames.
+    """
+    cv2 = opencv()
+    with ExitStack() as stack:
+        name = _plain(path, stack)
+        with overhear() as words:
+            capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+            if not capture.isOpened():
+                capture = cv2.VideoCapture(name)
+        stack.callback(capture.release)
+        yield capture, words
+
+
+def _plain(path: Path, stack: ExitStack) -> str:
+    """A name that OpenCV can take: one that is no UTF-8 brings it down.
+
+    Raises:
+        ArtifactError: There is no folder for a link with another name.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="video-"))
+            link = Path(folder) / "video"
+            link.symlink_to(path.resolve())
+        except OSError as error:
+            raise ArtifactError(
+                f"Video '{path}' has a name that is no UTF-8, and no link to it can be made: "
+                f"{error.strerror}. Rename it."
+            ) from error
+        return str(link)
+    return str(path)
+
+
+def _first(words: list[str]) -> str:
+    return words[0].rstrip(".")
+
+
+def _missing_bytes(path: Path) -> int:
+    try:
+        return missing_bytes(path)
+    except OSError:
+        return 0
