@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lightawnet_edge.machine import telemetry as _telemetry
+
 if TYPE_CHECKING:
     from lightawnet_edge.bundle.bundle import Bundle
     from lightawnet_edge.bundle.manifest import Manifest
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from lightawnet_edge.specs import ColorOrder, Precision, Routing, Size, Target
 
 __version__ = "0.1.0"
+
+_telemetry.switch_off()  # here, since no module of the package is imported before this one
 
 # Public name -> module. Asking for a name imports its module alone, so the package itself is free.
 _HOMES = {
