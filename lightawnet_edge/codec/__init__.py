@@ -15,8 +15,17 @@ that is not written by its fields, or not by these alone, says so:
 - `field(default=..., metadata=OMIT)`: left out where it has its default. Reading takes both.
 """
 
-from lightawnet_edge.codec.documents import dumps, loads
+from lightawnet_edge.codec.documents import dumps, json_text, loads, read_document
 from lightawnet_edge.codec.plain import CodecError
 from lightawnet_edge.codec.records import OMIT, decode, encode
 
-__all__ = ["OMIT", "CodecError", "decode", "dumps", "encode", "loads"]
+__all__ = [
+    "OMIT",
+    "CodecError",
+    "decode",
+    "dumps",
+    "encode",
+    "json_text",
+    "loads",
+    "read_document",
+]

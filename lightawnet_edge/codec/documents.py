@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from lightawnet_edge.codec.plain import CodecError, Turn, as_table, is_integer, shown
 from lightawnet_edge.codec.records import decode, encode
+from lightawnet_edge.errors import ArtifactError
+
+LARGEST_BYTES = 1 << 28
+"""Of a file that is read: scores of a million frames take less."""
 
 _T = TypeVar("_T")
+
+
+def json_text(value: object, *, indent: int | None = None, sort_keys: bool = False) -> str:
+    """JSON of a record, or of what a record may hold; on one line, unless told otherwise.
+
+    Raises:
+        CodecError: As for `encode`.
+    """
+    return _text(encode(value), indent, sort_keys=sort_keys)
 
 
 def dumps(record: object, *, schema: int, indent: int | None = 2, sort_keys: bool = True) -> str:
@@ -19,10 +33,7 @@ def dumps(record: object, *, schema: int, indent: int | None = 2, sort_keys: boo
         CodecError: As for `encode`.
     """
     plain = {"schema": schema, **encode(record)}
-    text = json.dumps(
-        plain, allow_nan=False, ensure_ascii=False, indent=indent, sort_keys=sort_keys
-    )
-    return text + "\n"
+    return _text(plain, indent, sort_keys=sort_keys) + "\n"
 
 
 def loads(
@@ -49,6 +60,37 @@ def loads(
             raise CodecError(f"schema {shown(number)}, this version reads {known}")
         data, number = _upgraded(upgrades[number], data, number), number + 1
     return decode(kind, data)
+
+
+def read_document(kind: type[_T], path: Path, *, schema: int, again: str) -> _T:
+    """Read a document from a file.
+
+    Args:
+        kind: The record.
+        path: The file.
+        schema: As for `loads`.
+        again: What to do about a file that cannot be read, in a sentence.
+
+    Raises:
+        ArtifactError: The file is missing, larger than LARGEST_BYTES, or no such document.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_BYTES + 1)
+        if len(data) > LARGEST_BYTES:
+            raise CodecError(f"more than {LARGEST_BYTES >> 20} MiB")
+        return loads(kind, data, schema=schema)
+    except OSError as error:
+        problem = error.strerror or error
+        raise ArtifactError(f"'{path}' cannot be read: {problem}. {again}") from error
+    except CodecError as error:
+        raise ArtifactError(f"'{path}' cannot be understood: {error}. {again}") from error
+
+
+def _text(plain: Any, indent: int | None, *, sort_keys: bool) -> str:
+    return json.dumps(
+        plain, allow_nan=False, ensure_ascii=False, indent=indent, sort_keys=sort_keys
+    )
 
 
 def _parsed(text: str | bytes) -> Any:

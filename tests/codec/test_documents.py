@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lightawnet_edge.codec import CodecError, dumps, loads
+from lightawnet_edge.codec import CodecError, documents, dumps, json_text, loads, read_document
+from lightawnet_edge.errors import ArtifactError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,3 +107,40 @@ def test_without_upgrades_there_is_one_schema() -> None:
 def test_what_is_not_finite_is_not_written() -> None:
     with pytest.raises(CodecError, match=r"^marks\[0\]: expected a number, found nan$"):
         dumps(Note(text="", marks=(float("nan"),)), schema=3)  # type: ignore[arg-type]
+
+
+def test_json_without_a_schema_is_text_on_one_line() -> None:
+    assert json_text([NOTE, None]) == '[{"text": "Été", "marks": [1, 2]}, null]'
+    assert json_text({"b": 1, "a": 2}, indent=1, sort_keys=True) == '{\n "a": 2,\n "b": 1\n}'
+    with pytest.raises(CodecError, match=r"^b: expected a number, found inf$"):
+        json_text({"b": float("inf")})
+
+
+def test_a_document_is_read_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "note.json").write_text(TEXT, encoding="utf-8")
+    assert read_document(Note, tmp_path / "note.json", schema=3, again="") == NOTE
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "note.json' cannot be read: No such file or directory. Write it again."),
+        (b"{", "note.json' cannot be understood: not JSON (Expecting property name enclosed"),
+        (b'{"schema": 4}', "note.json' cannot be understood: schema 4, this version reads 3. W"),
+        (b'{"schema": 3}', "note.json' cannot be understood: text: missing. Write it again."),
+        (b" " * 3000, "note.json' cannot be understood: more than 0 MiB. Write it again."),
+    ],
+)
+def test_a_file_that_is_no_such_document_is_named_with_what_to_do(
+    content: bytes | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "LARGEST_BYTES", 2000)
+    if content is not None:
+        (tmp_path / "note.json").write_bytes(content)
+    with pytest.raises(ArtifactError, match=re.escape(message)):
+        read_document(Note, tmp_path / "note.json", schema=3, again="Write it again.")
+
+
+def test_a_folder_is_no_document(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="cannot be read: Is a directory"):
+        read_document(Note, tmp_path, schema=3, again="Write it again.")
