@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lightawnet_edge.cli.options import Options, takes
-from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, progress_bar
+from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, print_json, progress_bar
 from lightawnet_edge.evaluation.card import CardSpec
+from lightawnet_edge.evaluation.evaluation import SCHEMA
 from lightawnet_edge.evaluation.evaluator import EvalSpec
 
 
@@ -37,7 +37,7 @@ def evaluate(
     if out is not None:
         narrate(f"evaluation: {write_evaluation(measured, out)}")
     if as_json:
-        typer.echo(json.dumps(measured.result.to_json(), ensure_ascii=False))
+        print_json(measured.result, SCHEMA)
     else:
         out_console.print(console(measured.result))
 

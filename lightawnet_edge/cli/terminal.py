@@ -1,4 +1,4 @@
-"""What the commands share: where text goes, and how JSON is asked for."""
+"""What the commands share: where text goes, and how JSON is asked for and printed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from lightawnet_edge.codec import dumps, json_text
 from lightawnet_edge.progress import OnStep, Step
 
 out_console = Console()
@@ -31,6 +32,15 @@ def complain(text: str) -> None:
 def warn(text: str) -> None:
     """Tell on stderr what was skipped."""
     err_console.print(f"[yellow]skipped[/yellow] {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def print_json(value: object, schema: int | None = None) -> None:
+    """Print records or plain values as a line of JSON in UTF-8; a document, given its schema."""
+    if schema is None:
+        text = f"{json_text(value)}\n"
+    else:
+        text = dumps(value, schema=schema, indent=None, sort_keys=False)
+    typer.echo(text.encode(), nl=False)  # as bytes: the terminal's encoding may lack a letter
 
 
 @contextmanager

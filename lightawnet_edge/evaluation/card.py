@@ -101,7 +101,7 @@ def _read(spec: CardSpec) -> Sources:
         notes="" if spec.notes is None else _prose(spec.notes),
         hardware=spec.hardware or "not recorded",
         data_license=spec.data_license or "not stated",
-        attribution=spec.attribution or result.weights["training_data"],
+        attribution=spec.attribution or result.weights.training_data,
         worst=_sheet(sheet) if may_copy(spec.data_license) else None,
     )
 
@@ -124,7 +124,7 @@ def _prose(file: Path) -> str:
 
 
 def _check_weights(file: Path, result: Evaluation) -> None:
-    if file.is_file() and sha256_of(file) != result.weights["sha256"]:
+    if file.is_file() and sha256_of(file) != result.weights.sha256:
         raise ArtifactError(
             f"The evaluation is about other weights than '{file}': their SHA-256 differ. Run "
             "'lightawnet-edge evaluate' on that file."

@@ -49,7 +49,7 @@ class Sources:
     @property
     def name(self) -> str:
         """Of the weights, and of the card's files."""
-        return str(self.result.weights["name"])
+        return self.result.weights.name
 
 
 def render(sources: Sources) -> str:
@@ -72,18 +72,16 @@ def _summary(sources: Sources) -> str:
     mean, interval = interval_text(result.overall.dice)
     return (
         f"# `{sources.name}`: what these weights are, and how good\n\n"
-        f"LightAWNet, {_routing(result)}{weights['in_channels']} channel(s), input "
-        f"{weights['size']}, {weights['parameters']:,} parameters, SHA-256 "
-        f"`{weights['sha256'][:16]}…`. Dice per image **{mean}** (95 % interval {interval}) on the "
+        f"LightAWNet, {_routing(result)}{weights.in_channels} channel(s), input "
+        f"{weights.size}, {weights.parameters:,} parameters, SHA-256 "
+        f"`{weights.sha256[:16]}…`. Dice per image **{mean}** (95 % interval {interval}) on the "
         f"{result.overall.n} frames below, at {result.size}, FP32. Written by `lightawnet-edge "
         "card` from the records of training and evaluation."
     )
 
 
 def _routing(result: Evaluation) -> str:
-    experts = result.weights.get("experts")
-    if experts is None:
-        return ""
+    experts = result.weights.experts
     return "static kernels, " if experts == 1 else f"{experts} routed kernels a bank, "
 
 
@@ -91,7 +89,7 @@ def _data(sources: Sources) -> str:
     result = sources.result
     split = f", split `{result.split}`" if result.split else ""
     rows = [
-        ["training", str(result.weights["training_data"])],
+        ["training", result.weights.training_data],
         ["evaluation", f"{result.overall.n} frames of `{result.data}`{split}"],
         ["terms of these frames", sources.data_license],
         ["digest of these frames", f"`{result.frames_sha256}`"],
@@ -152,7 +150,7 @@ def _others(results: Sequence[Evaluation], own: Evaluation) -> str:
     for result in results:
         scores = [result.overall.dice, result.overall.iou, _difference(result, own)]
         cells = ["{} ({})".format(*interval_text(score)) if score else NONE for score in scores]
-        weights = f"`{result.weights['name']}`"
+        weights = f"`{result.weights.name}`"
         where = f"{result.data}{f', {result.split}' if result.split else ''}"
         rows.append([weights, where, result.size, str(result.overall.n), *cells])
     heads = ("weights", "frames", "input", "n", "Dice", "IoU", "Dice less that of this card")
@@ -161,7 +159,7 @@ def _others(results: Sequence[Evaluation], own: Evaluation) -> str:
 
 def _difference(other: Evaluation, own: Evaluation) -> Interval | None:
     """Dice of the other less ours, frame by frame; None where the frames are not the same."""
-    if other.frames_sha256 != own.frames_sha256:
+    if other.frames_sha256 != own.frames_sha256 or len(other.frames) != len(own.frames):
         return None
     pairs = zip(other.frames, own.frames, strict=True)
     return mean_interval([theirs.dice - ours.dice for theirs, ours in pairs])
@@ -170,9 +168,9 @@ def _difference(other: Evaluation, own: Evaluation) -> Interval | None:
 def _again(result: Evaluation) -> str:
     """The command that gives these numbers again."""
     words = [
-        f"--weights {result.weights['name']} --data {result.data}",
+        f"--weights {result.weights.name} --data {result.data}",
         f"--split {result.split}" if result.split else "",
-        f"--size {result.size}" if result.size != result.weights["size"] else "",
+        f"--size {result.size}" if result.size != str(result.weights.size) else "",
         f"--limit {result.limit}" if result.limit else "",
     ]
     return (
@@ -216,7 +214,7 @@ def _terms(sources: Sources) -> str:
             f"False alarms: something is segmented on {empty.false_alarms} of {empty.n} frames "
             "without a lesion. The mask is no detector."
         )
-    lines.append(f"Terms of the weights: {result.weights['license']}.")
+    lines.append(f"Terms of the weights: {result.weights.license}.")
     return "\n".join(f"- {line}" for line in lines)
 
 

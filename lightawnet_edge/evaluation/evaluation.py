@@ -5,15 +5,20 @@ Stored are the scores of each frame; every mean and interval is computed from th
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.codec import read_document
+from lightawnet_edge.errors import SpecError
+from lightawnet_edge.model.metadata import SCHEMA as METADATA_SCHEMA
+from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.scores.intervals import Interval, mean_interval
+from lightawnet_edge.scores.masks import check_shares
+from lightawnet_edge.specs import MAX_SIDE, Size
 
 SCHEMA = 1  # 1: first version. Say here what every later number changed.
 EVALUATION_JSON, WORST_JPEG = "evaluation.json", "worst.jpg"
@@ -31,6 +36,8 @@ SIZES = {
     "large": f"≥ {100 * LARGE_FROM:.0f} %",
 }
 """Class of lesion size to the share of the image that it stands for."""
+_PLAIN_NAME = re.compile(r"[^/\\\0]+")
+"""A card of that name is written."""
 UNKNOWN = "unknown"
 """Group of a frame that no group is given for."""
 
@@ -38,6 +45,8 @@ UNKNOWN = "unknown"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameResult:
     """One frame: its mask against its truth, at the truth's own size."""
+
+    DERIVED: ClassVar = ("hd95_share", "size")
 
     stem: str
     height: int
@@ -55,6 +64,15 @@ class FrameResult:
     hd95_px: float | None
     """In pixels of the truth; None where exactly one of the masks is empty."""
 
+    def __post_init__(self) -> None:
+        Size(self.height, self.width)
+        check_shares(
+            truth_share=self.truth_share, predicted_share=self.predicted_share, dice=self.dice,
+            iou=self.iou, precision=self.precision, recall=self.recall,
+        )  # fmt: skip
+        if self.hd95_px is not None and not 0 <= self.hd95_px <= 2 * MAX_SIDE:
+            raise SpecError(f"hd95_px={self.hd95_px} is no distance within a frame.")
+
     @property
     def hd95_share(self) -> float | None:
         """HD95 as a share of the image's diagonal."""
@@ -69,15 +87,6 @@ class FrameResult:
         if self.truth_share < SMALL_BELOW:
             return "small"
         return "medium" if self.truth_share < LARGE_FROM else "large"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, with those that are computed."""
-        return {**asdict(self), "hd95_share": self.hd95_share, "size": self.size}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> FrameResult:
-        """Inverse of `to_json`; the computed values are computed again."""
-        return cls(**{key: data[key] for key in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,16 +104,12 @@ class Summary:
     hd95_undefined: int
     """Frames of which exactly one mask is empty."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values: each mean with `ci95`."""
-        counts = {"n": self.n, "hd95_undefined": self.hd95_undefined}
-        names = ("dice", "iou", "precision", "recall", "hd95_px", "hd95_share")
-        return counts | {name: _interval_json(getattr(self, name)) for name in names}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmptyFrames:
     """Frames without a lesion, and on how many of them one was seen."""
+
+    DERIVED: ClassVar = ("share",)
 
     n: int
     false_alarms: int
@@ -115,19 +120,30 @@ class EmptyFrames:
         """False alarms over frames; None without frames."""
         return self.false_alarms / self.n if self.n else None
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"n": self.n, "false_alarms": self.false_alarms, "share": self.share}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights(CheckpointMeta):
+    """An evaluated checkpoint: its file, and what it says of itself."""
+
+    name: str
+    """Of the file, without its suffix."""
+    sha256: str
+    """Of the file's bytes."""
+    parameters: int
+    """Number of trained values."""
+    schema: int = METADATA_SCHEMA
+    """Of what the checkpoint says of itself."""
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots, which leave cached properties no place
 class Evaluation:
-    """A checkpoint on a set of frames."""
+    """A checkpoint on a set of frames; nothing in it tells time or place."""
+
+    DERIVED: ClassVar = ("overall", "by_size", "by_group", "empty", "missed")
 
     version: str
     """Of this package."""
-    weights: Mapping[str, Any]
-    """`name` and `sha256` of the file, and what the checkpoint says of itself."""
+    weights: Weights
     size: str
     """Network input, HEIGHTxWIDTH."""
     data: str
@@ -140,6 +156,12 @@ class Evaluation:
     tools: Mapping[str, str]
     """Name to version, of all that touched the pixels."""
     frames: tuple[FrameResult, ...]
+
+    def __post_init__(self) -> None:
+        if not self.frames:
+            raise SpecError("An evaluation has at least one frame, found none.")
+        if not _PLAIN_NAME.fullmatch(name := self.weights.name):
+            raise SpecError(f"weights.name='{name}' is no plain file name.")
 
     @cached_property
     def overall(self) -> Summary:
@@ -185,32 +207,6 @@ class Evaluation:
         parts = {name: [frame for frame in self.frames if key(frame) == name] for name in names}
         return {name: summarize_frames(part) for name, part in parts.items() if part}
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values with the schema number; nothing in them tells time or place."""
-        return {
-            "schema": SCHEMA,
-            "version": self.version,
-            "weights": dict(self.weights),
-            "size": self.size,
-            "data": self.data,
-            "split": self.split,
-            "limit": self.limit,
-            "frames_sha256": self.frames_sha256,
-            "tools": dict(self.tools),
-            "overall": self.overall.to_json(),
-            "by_size": {name: part.to_json() for name, part in self.by_size.items()},
-            "by_group": {name: part.to_json() for name, part in self.by_group.items()},
-            "empty": self.empty.to_json(),
-            "missed": self.missed,
-            "frames": [frame.to_json() for frame in self.frames],
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Evaluation:
-        """Inverse of `to_json`; the computed values are computed again."""
-        own = {key: data[key] for key in cls.__dataclass_fields__}
-        return cls(**{**own, "frames": tuple(map(FrameResult.from_json, data["frames"]))})
-
 
 def summarize_frames(frames: Sequence[FrameResult]) -> Summary:
     """Average over frames, each of equal weight.
@@ -241,28 +237,8 @@ def read_evaluation(path: Path) -> Evaluation:
     """Read what `evaluate --out` wrote into a folder, or a file of what `--json` printed.
 
     Raises:
-        ArtifactError: The file is missing, not JSON, of an unknown schema, or lacks a field.
+        ArtifactError: The file is missing, or is no evaluation of this schema.
     """
-    advice = "Run 'lightawnet-edge evaluate' again."
     path = path / EVALUATION_JSON if path.is_dir() else path
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"Evaluation '{path}' cannot be read: {error}. {advice}") from error
-    schema = data.get("schema") if isinstance(data, dict) else None
-    if schema != SCHEMA:
-        raise ArtifactError(
-            f"Evaluation '{path}' has schema {schema!r}, this version reads {SCHEMA}. {advice}"
-        )
-    try:
-        return Evaluation.from_json(data)
-    except (KeyError, TypeError) as error:
-        raise ArtifactError(
-            f"Evaluation '{path}' cannot be understood: {error!r}. {advice}"
-        ) from error
-
-
-def _interval_json(interval: Interval | None) -> dict[str, Any] | None:
-    return (
-        None if interval is None else {"mean": interval.mean, "ci95": [interval.low, interval.high]}
-    )
+    again = "Run 'lightawnet-edge evaluate' again."
+    return read_document(Evaluation, path, schema=SCHEMA, again=again)

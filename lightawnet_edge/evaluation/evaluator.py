@@ -7,9 +7,8 @@ preprocessing is the network's own, logits are resized back, and masks are compa
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from lightawnet_edge import __version__
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.store import replace_file, sha256_of
+from lightawnet_edge.codec import dumps
 from lightawnet_edge.data.frames import UInt8, opencv
 from lightawnet_edge.data.pairs import Pair, find_pairs
 from lightawnet_edge.data.splits import read_groups
@@ -26,11 +26,13 @@ from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.evaluation.contact_sheet import Tile, contact_sheet
 from lightawnet_edge.evaluation.evaluation import (
     EVALUATION_JSON,
+    SCHEMA,
     UNKNOWN,
     WORST,
     WORST_JPEG,
     Evaluation,
     FrameResult,
+    Weights,
 )
 from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
 from lightawnet_edge.options import option
@@ -168,12 +170,12 @@ def evaluate(spec: EvalSpec, on_step: OnStep = lambda _: None) -> Measured:
         frames.append(_frame(pair, segment, group))
     result = Evaluation(
         version=__version__,
-        weights={
-            "name": checkpoint.stem,
-            "sha256": sha256_of(checkpoint),
-            "parameters": segment.parameters,
-            **meta.to_json(),
-        },
+        weights=Weights(
+            name=checkpoint.stem,
+            sha256=sha256_of(checkpoint),
+            parameters=segment.parameters,
+            **{field.name: getattr(meta, field.name) for field in fields(meta)},
+        ),
         size=str(spec.size or meta.size),
         data=spec.data.resolve().name,
         split=None if spec.split is None else spec.split.name,
@@ -194,9 +196,9 @@ def write_evaluation(measured: Measured, folder: Path) -> Path:
         picture, truth = pair.read(ColorOrder.RGB)
         mask = measured.segment(pair.read(measured.segment.color)[0])
         tiles.append(Tile(f"{number}  Dice {frame.dice:.2f}", picture, truth, mask))
-    text = json.dumps(result.to_json(), ensure_ascii=False, indent=1)
+    text = dumps(result, schema=SCHEMA, indent=1, sort_keys=False)
     replace_file(folder / WORST_JPEG, contact_sheet(tiles))
-    replace_file(folder / EVALUATION_JSON, f"{text}\n".encode())
+    replace_file(folder / EVALUATION_JSON, text.encode())
     return folder / EVALUATION_JSON
 
 

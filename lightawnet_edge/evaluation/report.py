@@ -56,11 +56,11 @@ def notes(result: Evaluation) -> list[str]:
 def console(result: Evaluation) -> Group:
     """Everything for the terminal, within 80 columns."""
     weights = result.weights
-    head = Text(f"{weights['name']} at {result.size}: Dice {result.overall.dice.mean:.4f}", "bold")
+    head = Text(f"{weights.name} at {result.size}: Dice {result.overall.dice.mean:.4f}", "bold")
     source = Text(
         f"{result.overall.n} frames of {result.data}"
         + (f", split {result.split}" if result.split else "")
-        + f"; weights {weights['sha256'][:12]}, frames {result.frames_sha256[:12]}",
+        + f"; weights {weights.sha256[:12]}, frames {result.frames_sha256[:12]}",
         "dim",
     )
     return Group(head, source, table(result), *(Text(note) for note in notes(result)))

@@ -14,9 +14,18 @@ _BLOCK = 1_000_000
 """Indices drawn at once: bounds memory to 8 MB, whatever the number of frames."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A mean with its 95 % confidence interval."""
+
+    mean: float
+    ci95: tuple[float, float]
+    """Lower and upper end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean with its 95 % confidence interval."""
+    """A mean with its 95 % confidence interval; documents hold it as an `Estimate`."""
 
     mean: float
     low: float
@@ -26,6 +35,15 @@ class Interval:
     def excludes_zero(self) -> bool:
         """Whether the sign of the mean is more than chance."""
         return self.low > 0 or self.high < 0
+
+    def written(self) -> Estimate:
+        """What a document holds of it."""
+        return Estimate(mean=self.mean, ci95=(self.low, self.high))
+
+    @classmethod
+    def from_written(cls, found: Estimate) -> Interval:
+        """Inverse of `written`."""
+        return cls(found.mean, *found.ci95)
 
 
 def mean_interval(differences: ArrayLike, seed: int = 0) -> Interval:

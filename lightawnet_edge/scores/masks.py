@@ -91,6 +91,17 @@ def mean_score(scores: Sequence[SegmentationScore]) -> SegmentationScore:
     )
 
 
+def check_shares(**shares: float) -> None:
+    """Refuse what is no share of anything.
+
+    Raises:
+        SpecError: A value is not in [0, 1]; names the first.
+    """
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise SpecError(f"{name}={share} must be in [0, 1].")
+
+
 def _border(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     padded = np.pad(mask, 1)
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]

@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
-from lightawnet_edge.evaluation.evaluation import Evaluation, FrameResult
+from lightawnet_edge.codec import dumps
+from lightawnet_edge.evaluation.evaluation import SCHEMA, Evaluation, FrameResult, Weights
+from lightawnet_edge.specs import Size
 
 MakeEvaluation = Callable[..., Evaluation]
+
+
+def document(result: Evaluation) -> str:
+    """What `evaluate --json` prints of it."""
+    return dumps(result, schema=SCHEMA, indent=None, sort_keys=False)
 
 
 def frame_result(stem: str, **changes: Any) -> FrameResult:
@@ -39,10 +46,10 @@ def make_evaluation() -> MakeEvaluation:
         )
         values: dict[str, Any] = {
             "version": "0.1.0",
-            "weights": {
-                "name": "tiny", "sha256": "a" * 64, "parameters": 1234, "in_channels": 3,
-                "size": "64x64", "training_data": "Blobs, 2026", "license": "CC0-1.0",
-            },
+            "weights": Weights(
+                name="tiny", sha256="a" * 64, parameters=1234, in_channels=3, size=Size(64, 64),
+                training_data="Blobs, 2026", license="CC0-1.0",
+            ),
             "size": "64x64", "data": "blobs", "split": "val.txt", "limit": None,
             "frames_sha256": "b" * 64, "tools": {"torch": "2"}, "frames": frames,
         }  # fmt: skip

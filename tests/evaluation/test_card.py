@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from lightawnet_edge.evaluation.card import CardSpec, may_copy, write_card
 from lightawnet_edge.evaluation.evaluation import EVALUATION_JSON, WORST_JPEG
 from lightawnet_edge.evaluation.leakage import read_twins
 from lightawnet_edge.evaluation.training_record import read_run, settings
-from tests.evaluation.conftest import MakeEvaluation
+from tests.evaluation.conftest import MakeEvaluation, document
 
 CONFIG = """
 data = "/home/someone/data/blobs"
@@ -64,7 +63,7 @@ def write(tmp_path: Path, make_evaluation: MakeEvaluation) -> Write:
     """Write a card of the evaluation by hand; return the Markdown file."""
     folder = tmp_path / "measured"
     folder.mkdir()
-    (folder / EVALUATION_JSON).write_text(json.dumps(make_evaluation().to_json()))
+    (folder / EVALUATION_JSON).write_text(document(make_evaluation()))
     (folder / WORST_JPEG).write_bytes(b"a picture")
 
     def call(**changes: Any) -> Path:
@@ -173,7 +172,7 @@ def test_other_evaluations_are_a_row_each(
     write: Write, tmp_path: Path, make_evaluation: MakeEvaluation
 ) -> None:
     other = make_evaluation(data="rings", split=None, size="32x32", frames_sha256="c" * 64)
-    (tmp_path / "other.json").write_text(json.dumps(other.to_json()))
+    (tmp_path / "other.json").write_text(document(other))
     text = write(also=(tmp_path / "other.json",)).read_text()
     (row,) = (line for line in text.splitlines() if line.startswith("| `tiny` | rings |"))
     assert row.startswith("| `tiny` | rings | 32x32 | 5 | 0.440 (")
@@ -183,10 +182,12 @@ def test_other_evaluations_are_a_row_each(
 def test_other_weights_on_the_same_frames_are_compared_pair_by_pair(
     write: Write, tmp_path: Path, make_evaluation: MakeEvaluation
 ) -> None:
-    own = make_evaluation()
+    frames = tuple(dataclasses.replace(one, dice=0.5) for one in make_evaluation().frames)
+    own = make_evaluation(frames=frames)
+    (tmp_path / "measured" / EVALUATION_JSON).write_text(document(own))
     frames = tuple(dataclasses.replace(frame, dice=frame.dice - 0.125) for frame in own.frames)
-    twin = make_evaluation(frames=frames, weights={**own.weights, "name": "twin"})
-    (tmp_path / "twin.json").write_text(json.dumps(twin.to_json()))
+    twin = make_evaluation(frames=frames, weights=dataclasses.replace(own.weights, name="twin"))
+    (tmp_path / "twin.json").write_text(document(twin))
     text = write(also=(tmp_path / "twin.json",)).read_text()
     (row,) = (line for line in text.splitlines() if line.startswith("| `twin` |"))
     assert row.endswith("| -0.125 (-0.125 to -0.125) |")
@@ -197,8 +198,8 @@ def test_the_routing_of_the_network_is_told(
 ) -> None:
     weights = make_evaluation().weights
     for experts, words in ((1, "static kernels"), (4, "4 routed kernels a bank")):
-        result = make_evaluation(weights={**weights, "experts": experts})
-        (tmp_path / "measured" / EVALUATION_JSON).write_text(json.dumps(result.to_json()))
+        result = make_evaluation(weights=dataclasses.replace(weights, experts=experts))
+        (tmp_path / "measured" / EVALUATION_JSON).write_text(document(result))
         assert f"LightAWNet, {words}, 3 channel" in write(replace=True).read_text()
 
 
@@ -284,7 +285,7 @@ def test_a_network_without_false_alarms_has_no_such_limit(
     write: Write, tmp_path: Path, make_evaluation: MakeEvaluation
 ) -> None:
     result = make_evaluation(frames=make_evaluation().frames[:1], limit=1, size="32x32")
-    (tmp_path / "measured" / EVALUATION_JSON).write_text(json.dumps(result.to_json()))
+    (tmp_path / "measured" / EVALUATION_JSON).write_text(document(result))
     text = write().read_text()
     assert "False alarms" not in text
     assert "Weakest by" not in text, "one part is no comparison"

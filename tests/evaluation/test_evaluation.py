@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lightawnet_edge.codec import decode, encode, json_text
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.evaluation.evaluation import (
     EVALUATION_JSON,
     Evaluation,
-    FrameResult,
     read_evaluation,
     summarize_frames,
 )
 from lightawnet_edge.evaluation.report import console, markdown, markdown_table, notes
-from tests.evaluation.conftest import MakeEvaluation, frame_result
+from tests.evaluation.conftest import MakeEvaluation, document, frame_result
+
+EARLIER = Path(__file__).parents[1] / "codec" / "documents" / "evaluation.json"
 
 
 @pytest.mark.parametrize(
@@ -100,21 +103,19 @@ def test_an_evaluation_comes_back_from_its_json(
     make_evaluation: MakeEvaluation, tmp_path: Path
 ) -> None:
     result = make_evaluation()
-    text = json.dumps(result.to_json())
-    assert "Infinity" not in text
-    assert "NaN" not in text
-    (tmp_path / EVALUATION_JSON).write_text(text)
+    (tmp_path / EVALUATION_JSON).write_text(document(result))
     assert read_evaluation(tmp_path) == result
-    assert read_evaluation(tmp_path / EVALUATION_JSON).to_json() == result.to_json()
+    assert document(read_evaluation(tmp_path / EVALUATION_JSON)) == document(result)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("not json", "cannot be read"),
-        ("[]", "has schema None, this version reads 1"),
-        ('{"schema": 99}', "has schema 99"),
-        ('{"schema": 1}', "cannot be understood: KeyError"),
+        ("not json", "e.json' cannot be understood: not JSON"),
+        ("[]", "expected a table of keys and values, found a list of 0"),
+        ("{}", "schema None, this version reads 1. Run 'lightawnet-edge evaluate' again."),
+        ('{"schema": 99}', "schema 99, this version reads 1"),
+        ('{"schema": 1}', "cannot be understood: version: missing"),
     ],
 )
 def test_what_is_no_evaluation_is_refused(text: str, message: str, tmp_path: Path) -> None:
@@ -160,9 +161,42 @@ def test_notes_name_false_alarms_undefined_distances_and_few_frames(
 
 
 def test_computed_values_in_the_json_are_computed_again(make_evaluation: MakeEvaluation) -> None:
-    data = make_evaluation().to_json()
+    data = encode(make_evaluation())
     data["overall"]["dice"]["mean"] = 1.0
     data["frames"][0]["size"] = "gigantic"
-    again = Evaluation.from_json(data)
+    again = decode(Evaluation, data)
     assert again == make_evaluation()
-    assert FrameResult.from_json(data["frames"][0]).size != "gigantic"
+    assert again.overall.dice.mean < 1
+    assert again.frames[0].size != "gigantic"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frames": []}, "An evaluation has at least one frame, found none"),
+        ({"frames": [{"dice": 1.5}]}, r"frames\[0\]: dice=1.5 must be in \[0, 1\]"),
+        ({"frames": [{"hd95_px": -1}]}, r"frames\[0\]: hd95_px=-1 is no distance within a frame"),
+        ({"frames": [{"height": 0}]}, r"frames\[0\]: Size 0x40 is not positive"),
+        ({"weights": {"name": "../x"}}, "weights.name='../x' is no plain file name"),
+        ({"weights": {"experts": 10_000}}, "weights: experts=10000"),
+    ],
+)
+def test_values_that_no_evaluation_has_are_refused(
+    change: dict[str, Any], message: str, make_evaluation: MakeEvaluation, tmp_path: Path
+) -> None:
+    data = encode(make_evaluation())
+    for key, value in change.items():
+        if isinstance(value, dict):
+            data[key] |= value
+        else:
+            data[key] = [data[key][0] | one for one in value]
+    (tmp_path / "e.json").write_text(json_text({"schema": 1, **data}))
+    with pytest.raises(ArtifactError, match=message):
+        read_evaluation(tmp_path / "e.json")
+
+
+def test_the_first_schema_is_read_as_it_was_written(tmp_path: Path) -> None:
+    written = json.loads(EARLIER.read_text(encoding="utf-8"))
+    found = read_evaluation(EARLIER)
+    assert json.loads(document(found)) == written
+    assert found.by_group.keys() == {"north", "unknown"}

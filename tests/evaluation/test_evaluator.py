@@ -23,6 +23,7 @@ from lightawnet_edge.progress import Step
 from lightawnet_edge.scores.masks import score_mask
 from lightawnet_edge.specs import Size
 from tests.conftest import blobs, random_network
+from tests.evaluation.conftest import document
 
 
 @pytest.fixture
@@ -64,12 +65,12 @@ def test_masks_are_compared_at_their_own_size_with_logits_resized_back(
 
 
 def test_equal_requests_give_equal_bytes(checkpoint: Path, frames: Path) -> None:
-    first, second = (evaluate(spec(checkpoint, frames)).result.to_json() for _ in range(2))
-    assert json.dumps(first) == json.dumps(second)
+    first, second = (evaluate(spec(checkpoint, frames)).result for _ in range(2))
+    assert document(first) == document(second)
 
 
 def test_the_result_names_weights_and_frames_but_no_place(checkpoint: Path, frames: Path) -> None:
-    text = json.dumps(evaluate(spec(checkpoint, frames)).result.to_json())
+    text = document(evaluate(spec(checkpoint, frames)).result)
     assert str(frames.parent) not in text
     assert str(checkpoint.parent) not in text
     data = json.loads(text)
