@@ -54,7 +54,7 @@ def train(
         options["augment"] = {"strength": augment}
     resolved = resolve(config, options, resume=resume)
     try:
-        result = fit(resolved, resume=resume, observer=RichProgress(err_console))
+        result = fit(resolved, resume=resume, observer=RichProgress(err_console), narrate=narrate)
     except KeyboardInterrupt:
         kept = (resolved.out / STATE).exists()
         narrate(

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from lightawnet_edge.data.frames import MASK_THRESHOLD, read_frame, read_mask_values
+from lightawnet_edge.data.faults import listed, refuse
+from lightawnet_edge.data.frameset import FrameFile, FrameSet, read_each
+from lightawnet_edge.data.listing import describe_unused
+from lightawnet_edge.data.masks import Extent, doubt_inverted, extent
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.model.preprocess import resize
+from lightawnet_edge.progress import Narrate
 from lightawnet_edge.specs import ColorOrder, Size
 from lightawnet_edge.training.config import TrainConfig
-from lightawnet_edge.training.pairs import Pair, find_pairs, listed, refuse, split
-
-RINGING = 48
-"""A mask value this close to 0 or 255 may be JPEG ringing: masks of Kvasir-SEG ring no further."""
-MAX_BETWEEN = 0.02
-"""Share of pixels that may lie between: soft edges of a mask that was resized once."""
-MAX_LABELS = 8
-"""A mask with this few levels is no photograph of a mask: levels between are labels."""
+from lightawnet_edge.training.split import split
 
 
-class FrameSet(Dataset[tuple[Tensor, Tensor, int]]):
+class TrainingSet(Dataset[tuple[Tensor, Tensor, int]]):
     """Frames and masks at the network's size, held in memory as uint8."""
 
     def __init__(
@@ -47,13 +44,13 @@ class FrameSet(Dataset[tuple[Tensor, Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
         return self.images[index], self.masks[index], index
 
-    def at(self, size: Size) -> FrameSet:
+    def at(self, size: Size) -> TrainingSet:
         """The same frames and masks, resized from the size that they are held in."""
         if size == Size(*self.images.shape[2:]):
             return self
         images = [resize(x[None].float(), size)[0].round_().to(torch.uint8) for x in self.images]
         masks = [_binary(x, size) for x in self.masks]
-        return FrameSet(self.stems, torch.stack(images), torch.stack(masks), self.digests)
+        return TrainingSet(self.stems, torch.stack(images), torch.stack(masks), self.digests)
 
     def fingerprint(self) -> str:
         """SHA-256 of names, frames and masks: equal sets train equally."""
@@ -79,41 +76,31 @@ class EpochSampler(Sampler[int]):
         return iter(order.tolist())
 
 
-def load(config: TrainConfig) -> tuple[FrameSet, FrameSet]:
+def load(config: TrainConfig, narrate: Narrate = lambda _: None) -> tuple[TrainingSet, TrainingSet]:
     """Read the training and the validation set, and refuse data that cannot be trained on.
 
+    Args:
+        config: Names the data and their split.
+        narrate: Told what lies in the folder and is not used, and what is to be doubted.
+
     Raises:
-        ArtifactError: Missing, unreadable or unfit files; names the first of them.
+        ArtifactError: Missing, unreadable or unfit files; names all of them.
         SpecError: The split leaves nothing to train or to validate on, or both share a frame.
     """
-    train, val = split(find_pairs(config.data), config)
+    frames = FrameSet.open(config.data, masks=True)
+    for text in describe_unused(frames.unused):
+        narrate(text)
+    sides = split(frames, config)
     problems: list[str] = []
-    sets = [_read_set(pairs, config, problems) for pairs in (train, val)]
+    found = [_read_side(side, config, problems) for side in sides]
     refuse(problems, f"Data set '{config.data}'")
-    _check_overlap(*sets)
-    _check_classes(sets[0], "training")
-    _check_classes(sets[1], "validation")
-    return sets[0], sets[1]
-
-
-def mask_problem(values: NDArray[np.uint8]) -> str | None:
-    """Say what keeps a mask (H, W) from being binary, or None; an empty mask is binary.
-
-    JPEG masks ring, and resized ones have soft edges: values within RINGING of 0 and 255 pass, and
-    so does a share of MAX_BETWEEN of the pixels between. A label map gives itself away by few
-    levels, some of them between; a mask of 0 and 1 by a brightest value that `frames.read_mask`
-    takes for background.
-    """
-    levels = np.unique(values)
-    top = int(levels[-1])
-    if 0 < top <= MASK_THRESHOLD:
-        return f"its brightest value is {top}, foreground is 255"
-    between = (values > RINGING) & (values < 255 - RINGING)
-    if between.any() and len(levels) <= MAX_LABELS:
-        return f"its values are {', '.join(str(level) for level in levels)}, expected 0 and 255"
-    if (share := float(between.mean())) > MAX_BETWEEN:
-        return f"{share:.1%} of its values lie between {RINGING} and {255 - RINGING}"
-    return None
+    if doubt := doubt_inverted([one.extent for side in found for one in side]):
+        narrate(doubt)
+    train, val = (_held(side) for side in found)
+    _check_overlap(train, val)
+    _check_classes(train, "training")
+    _check_classes(val, "validation")
+    return train, val
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,66 +110,59 @@ class _Read:
     stem: str
     image: Tensor
     mask: Tensor
+    extent: Extent
     digest: str
 
 
-def _read_set(pairs: Sequence[Pair], config: TrainConfig, problems: list[str]) -> FrameSet:
+def _read_side(files: Sequence[FrameFile], config: TrainConfig, problems: list[str]) -> list[_Read]:
     """Read pairs; what is wrong with one is added to `problems`, and the pair is left out."""
-    with ThreadPoolExecutor() as pool:
-        results = list(pool.map(lambda pair: _read_pair(pair, config), pairs))
-    problems += [result for result in results if isinstance(result, str)]
-    found = [result for result in results if isinstance(result, _Read)]
-    nothing = torch.empty(0, dtype=torch.uint8)
-    return FrameSet(
-        [pair.stem for pair in found],
-        torch.stack([pair.image for pair in found]) if found else nothing,
-        torch.stack([pair.mask for pair in found]) if found else nothing,
-        [pair.digest for pair in found],
+    read = []
+    for found in read_each(files, partial(_read_pair, config)):
+        if isinstance(found, _Read):
+            read.append(found)
+        else:
+            problems.append(found)
+    return read
+
+
+def _held(read: Sequence[_Read]) -> TrainingSet:
+    return TrainingSet(
+        [one.stem for one in read],
+        torch.stack([one.image for one in read]),
+        torch.stack([one.mask for one in read]),
+        [one.digest for one in read],
     )
 
 
-def _read_pair(pair: Pair, config: TrainConfig) -> _Read | str:
+def _read_pair(config: TrainConfig, file: FrameFile) -> _Read | str:
     """Read one pair, or say what is wrong with it."""
     color = ColorOrder.RGB if config.in_channels == 3 else ColorOrder.GRAY
     try:
-        frame, mask = read_frame(pair.image, color), read_mask_values(pair.mask)
+        frame, mask = file.read_pair(color)
     except ArtifactError as error:
         return str(error).rstrip(".")
-    if problem := _pair_problem(pair, frame, mask):
-        return problem
     return _Read(
-        pair.stem,
+        file.stem,
         _frame_tensor(frame, config.size),
-        _mask_tensor(mask, config.size),
+        _binary(torch.from_numpy(mask)[None], config.size),
+        extent(mask),
         hashlib.sha256(str(frame.shape).encode() + frame.tobytes()).hexdigest(),
     )
 
 
-def _pair_problem(pair: Pair, frame: NDArray[np.uint8], mask: NDArray[np.uint8]) -> str | None:
-    if frame.shape[:2] != mask.shape:
-        sizes = [Size(*array.shape[:2]) for array in (frame, mask)]
-        return f"'{pair.image}' is {sizes[0]}, its mask '{pair.mask}' is {sizes[1]}"
-    problem = mask_problem(mask)
-    return problem and f"mask '{pair.mask}' is not binary: {problem}"
-
-
-def _frame_tensor(frame: NDArray[np.uint8], size: Size) -> Tensor:
+def _frame_tensor(frame: UInt8, size: Size) -> Tensor:
     """Resize as the device graph does; rounding to 8 bits costs at most half a grey level."""
     x = torch.from_numpy(frame).float()
     x = x.permute(2, 0, 1) if frame.ndim == 3 else x[None]
     return resize(x[None], size)[0].round_().to(torch.uint8)
 
 
-def _mask_tensor(mask: NDArray[np.uint8], size: Size) -> Tensor:
-    """A pixel is foreground where at least half of what it covers is."""
-    return _binary(torch.from_numpy(mask > MASK_THRESHOLD)[None], size)
-
-
 def _binary(mask: Tensor, size: Size) -> Tensor:
+    """A pixel is foreground where at least half of what it covers is."""
     return (resize(mask[None].float(), size)[0] >= 0.5).to(torch.uint8)
 
 
-def _check_overlap(train: FrameSet, val: FrameSet) -> None:
+def _check_overlap(train: TrainingSet, val: TrainingSet) -> None:
     in_train = dict(zip(train.digests, train.stems, strict=True))
     shared = [
         f"{stem} = {in_train[digest]}"
@@ -196,7 +176,7 @@ def _check_overlap(train: FrameSet, val: FrameSet) -> None:
         )
 
 
-def _check_classes(frames: FrameSet, name: str) -> None:
+def _check_classes(frames: TrainingSet, name: str) -> None:
     for value, what, expected in ((1, "foreground", "255"), (0, "background", "0")):
         if not bool((frames.masks == value).any()):
             raise ArtifactError(

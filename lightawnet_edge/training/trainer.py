@@ -32,12 +32,13 @@ from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.model.checkpoint import not_finite, save_checkpoint
 from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.model.preprocess import normalize
+from lightawnet_edge.progress import Narrate
 from lightawnet_edge.scores.masks import SegmentationScore, mean_score, score_mask
 from lightawnet_edge.specs import Size
 from lightawnet_edge.training import losses
 from lightawnet_edge.training.augment import augment, draw
 from lightawnet_edge.training.config import CONFIG, TrainConfig, to_toml
-from lightawnet_edge.training.data import EpochSampler, FrameSet, load
+from lightawnet_edge.training.data import EpochSampler, TrainingSet, load
 from lightawnet_edge.training.hints import Encoder, Student
 from lightawnet_edge.training.metrics_log import (
     EpochRecord,
@@ -81,9 +82,19 @@ class TrainResult:
 
 
 def train(
-    config: TrainConfig, *, resume: bool = False, observer: Observer | None = None
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    observer: Observer | None = None,
+    narrate: Narrate = lambda _: None,
 ) -> TrainResult:
     """Train a LightAWNet into the folder `config.out`; with `resume`, go on where a run was left.
+
+    Args:
+        config: What to train, on what.
+        resume: Go on with the run in the folder.
+        observer: Hears of the progress, in the main process.
+        narrate: Told, in the main process, what is to be said of the data before the first step.
 
     Raises:
         SpecError: The request does not fit the data, or the folder holds a run and `resume` is off.
@@ -99,15 +110,16 @@ def train(
     if config.threads:
         torch.set_num_threads(config.threads)
     accelerator = make_accelerator(config)
-    train_set, val_set = load(config)
+    is_main = accelerator.is_main_process
+    train_set, val_set = load(config, narrate if is_main else lambda _: None)
     run = _Run(config, accelerator, train_set, val_set)
     if state_file.exists():
         run.restore(RunState.load(state_file))
-    elif accelerator.is_main_process:
+    elif is_main:
         replace_file(config.out / CONFIG, to_toml(config).encode())
     accelerator.wait_for_everyone()
     try:
-        run.fit(observer if observer and accelerator.is_main_process else Observer())
+        run.fit(observer if observer and is_main else Observer())
     finally:
         accelerator.end_training()
     return run.result()
@@ -117,7 +129,11 @@ class _Run:
     """One run: network, optimizer, average and records."""
 
     def __init__(
-        self, config: TrainConfig, accelerator: Accelerator, train_set: FrameSet, val_set: FrameSet
+        self,
+        config: TrainConfig,
+        accelerator: Accelerator,
+        train_set: TrainingSet,
+        val_set: TrainingSet,
     ) -> None:
         if len(train_set) < config.batch_size:
             raise SpecError(
@@ -141,7 +157,7 @@ class _Run:
         self.optimizers = [accelerator.prepare(optimizer) for optimizer in optimizers]
         self._resize(config.size_at(0))
 
-    def _inputs(self, frames: FrameSet) -> Iterator[Tensor]:
+    def _inputs(self, frames: TrainingSet) -> Iterator[Tensor]:
         """Network inputs, not augmented."""
         for images in torch.split(frames.images, self.config.batch_size):
             yield normalize(images.float() / 255, self.config.normalization)
