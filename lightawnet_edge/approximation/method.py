@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge.bundle.choices import MethodRecord
+from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.progress import Narrate
 from lightawnet_edge.scores.masks import score_mask
 from lightawnet_edge.specs import Method, Precision, Target
@@ -112,7 +113,7 @@ def engine_masks(backend: Backend, source: Path, precision: Precision, frames: F
     """Masks by an engine that is built here and now."""
     with tempfile.TemporaryDirectory() as folder:
         built = backend.build(source, Path(folder), precision)
-        session = backend.load(Path(folder) / built.engine, precision, None)
+        session = backend.load(Engine.read(Path(folder) / built.engine, precision), None)
         try:
             return [session.infer(frame, ("mask",))["mask"] > 0 for frame in frames()]
         finally:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import LayerRecord
 from lightawnet_edge.data.frames import UInt8
 from lightawnet_edge.errors import BackendUnavailableError, CheckFailedError, SpecError
@@ -23,7 +24,7 @@ from lightawnet_edge.scores.intervals import Interval, mean_interval
 from lightawnet_edge.scores.masks import score_mask
 from lightawnet_edge.specs import Precision, Target
 from lightawnet_edge.targets import table
-from lightawnet_edge.targets.base import Backend
+from lightawnet_edge.targets.base import Backend, Session
 from lightawnet_edge.targets.probe import PROBE, in_float, results, watch
 
 Labelled = Callable[[], Iterable[tuple[UInt8, NDArray[np.bool_]]]]
@@ -110,7 +111,7 @@ def sensitivity(
         )
     study = Study(
         target=manifest.target,
-        engine=bundle.engine,
+        engine=bundle.path / manifest.engine,
         exact=bundle.path / manifest.device_graph,
         backend=table.get_for(manifest.target, Precision.INT8),
         frames=frames,
@@ -168,9 +169,9 @@ class Study:
             for source, kind in ((self.exact, "exact"), (self.engine, "found")):
                 copies.append(folder / f"{kind}{suffix}")
                 watch(self.target, source, results(self.target, self.engine, names), copies[-1])
-            engine = self.backend.load(self.engine, Precision.INT8, None)
-            first = self.backend.load(copies[0], Precision.FP32, None)
-            second = self.backend.load(copies[1], Precision.INT8, None)
+            engine = self._load(self.engine, Precision.INT8)
+            first = self._load(copies[0], Precision.FP32)
+            second = self._load(copies[1], Precision.INT8)
             for frame, _ in self.frames():
                 exact, shown = first.infer(frame, outputs), second.infer(frame, outputs)
                 differ.append(np.mean(engine.infer(frame, ("mask",))["mask"] != shown["mask"]))
@@ -191,7 +192,7 @@ class Study:
 
     def dice(self, model: Path, precision: Precision) -> NDArray[np.float64]:
         """Dice of a model on each frame."""
-        session = self.backend.load(model, precision, None)
+        session = self._load(model, precision)
         try:
             return np.asarray(
                 [
@@ -208,3 +209,6 @@ class Study:
             file = Path(scratch) / f"float{self.engine.suffix}"
             in_float(self.target, self.engine, self.exact, layer, file)
             return self.dice(file, Precision.INT8)
+
+    def _load(self, model: Path, precision: Precision) -> Session:
+        return self.backend.load(Engine.read(model, precision), None)

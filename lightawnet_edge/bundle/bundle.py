@@ -6,9 +6,10 @@ Standard library only, so that a device application can verify a bundle with not
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.manifest import MANIFEST, SCHEMA, Manifest
 from lightawnet_edge.bundle.store import sha256_of
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
@@ -56,9 +57,19 @@ class Bundle:
             ) from error
 
     @property
-    def engine(self) -> Path:
-        """The file that the backend loads."""
-        return self.path / self.manifest.engine
+    def engine(self) -> Engine:
+        """What the target loads, read now.
+
+        Raises:
+            ArtifactError: A file of it is not there.
+        """
+        manifest = self.manifest
+        read = Engine.read(self.path / manifest.engine, manifest.precision)
+        return replace(
+            read,
+            binding=manifest.kit.bound if manifest.kit else None,
+            requested={one.name: one.requested for one in manifest.layers if one.requested},
+        )
 
     def check_built(self) -> None:
         """Refuse a bundle whose engine is not there, or never ran.

@@ -21,6 +21,7 @@ from lightawnet_edge.approximation.restore import restore
 from lightawnet_edge.approximation.sensitivity import Study
 from lightawnet_edge.bundle.choices import MethodRecord, RestoreRecord
 from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.kit import Kit
 from lightawnet_edge.bundle.layers import LayerRecord, mac_shares
 from lightawnet_edge.calibration.frames import CalibrationSet
@@ -189,7 +190,7 @@ class Stages:
             pairs = zip(frames, truths, strict=True)
             yield from (pair for number, pair in enumerate(pairs, 1) if is_taken(number, held_out))
             return
-        exact = self.backend.load(graph, Precision.FP32, None)
+        exact = self.backend.load(Engine.read(graph, Precision.FP32), None)
         try:
             for number, frame in enumerate(frames, 1):
                 if is_taken(number, held_out):
@@ -204,7 +205,7 @@ class Stages:
         frames = self.calibration.frames(self.contract.frame, self.contract.color)
         assert self.backend is not None
         disagreement, difference = [], []
-        session = self.backend.load(engine, self.spec.precision, None)
+        session = self.backend.load(Engine.read(engine, self.spec.precision), None)
         try:
             for frame in islice(frames, _COMPARED_FRAMES):
                 with torch.no_grad():

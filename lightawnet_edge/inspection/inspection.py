@@ -182,7 +182,7 @@ def read_layers(bundle: Bundle, threads: int) -> tuple[LayerRecord, ...]:
     if not manifest.layers:
         return ()
     backend = table.get_for(manifest.target, manifest.precision)
-    return _joined(manifest.layers, backend.read_back(bundle.engine, manifest.precision, threads))
+    return _joined(manifest.layers, backend.read_back(bundle.engine, threads))
 
 
 def _frames(contract: Contract) -> tuple[list[UInt8], str | None]:
@@ -203,9 +203,7 @@ def _read_back(
     calls = list(islice(cycle(frames), WARMUP + spec.calls))
     try:
         backend = table.get_for(manifest.target, manifest.precision)
-        found = backend.read_back(
-            bundle.engine, manifest.precision, spec.threads or physical_cores(), calls
-        )
+        found = backend.read_back(bundle.engine, spec.threads or physical_cores(), calls)
     except BackendUnavailableError as error:
         return None, None, f"what runs on this machine: {error}"
     return found, f"{manifest.target} {backend.version()}", None

@@ -51,7 +51,7 @@ class Segmenter:
         opened.verify()
         manifest = opened.manifest
         backend = table.get_for(manifest.target, manifest.precision)
-        return cls(backend.load(opened.engine, manifest.precision, threads), manifest)
+        return cls(backend.load(opened.engine, threads), manifest)
 
     def __call__(
         self, frame: NDArray[np.uint8], out: NDArray[np.uint8] | None = None

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.specs import Precision
 
@@ -95,8 +96,7 @@ class Backend(Protocol):
 
     def read_back(
         self,
-        engine: Path,
-        precision: Precision,
+        engine: Engine,
         threads: int | None = None,
         frames: Sequence[NDArray[Any]] = (),
     ) -> ReadBack:
@@ -105,8 +105,13 @@ class Backend(Protocol):
         The first `WARMUP` calls do not count; without more frames than that, nothing is timed.
         """
 
-    def load(self, engine: Path, precision: Precision, threads: int | None) -> Session:
-        """Load a built engine; `threads` None leaves the choice to the toolchain."""
+    def load(self, engine: Engine, threads: int | None) -> Session:
+        """Load a built engine from its bytes; `threads` None leaves the choice to the toolchain.
+
+        Raises:
+            ArtifactError: The toolchain does not take it.
+            BackendUnavailableError: It does not run on this machine.
+        """
 
 
 _KINDS = {

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lightawnet_edge.approximation.sensitivity import sensitivity
 from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.data.frames import UInt8
 from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.specs import Precision, Target
@@ -48,7 +49,7 @@ def test_a_layer_in_float_is_the_fp32_layer(bundles: Bundles, target: str, tmp_p
     # The first convolution that is quantized reads what FP32 reads: in float it has no noise left.
     bundle = Bundle.open(bundles[target, "int8"])
     word = Target(target)
-    engine, exact = bundle.engine, bundle.path / bundle.manifest.device_graph
+    engine, exact = bundle.engine.path, bundle.path / bundle.manifest.device_graph
     layer = "e1/expand" if target == "openvino" else "e1/depthwise"
     in_float(word, engine, exact, layer, tmp_path / f"float{engine.suffix}")
     seen = {}
@@ -60,7 +61,7 @@ def test_a_layer_in_float_is_the_fp32_layer(bundles: Bundles, target: str, tmp_p
     ):
         file = tmp_path / f"{kind}-watched{engine.suffix}"
         watch(word, model, results(word, engine, [layer]), file)
-        session = backend.load(file, Precision.INT8, 1)
+        session = backend.load(Engine.read(file, Precision.INT8), 1)
         seen[kind] = session.infer(next(iter(frames()))[0], ("probe_0",))["probe_0"]
         session.close()
     error = {kind: np.abs(seen[kind] - seen["exact"]).max() for kind in ("int8", "float")}
@@ -82,7 +83,7 @@ def test_what_has_no_int8_is_refused(bundles: Bundles, tmp_path: Path) -> None:
     bundle = Bundle.open(bundles["openvino", "int8"])
     exact = bundle.path / bundle.manifest.device_graph
     with pytest.raises(SpecError, match="'out' is not quantized"):
-        in_float(Target.OPENVINO, bundle.engine, exact, "out", tmp_path / "x.xml")
+        in_float(Target.OPENVINO, bundle.engine.path, exact, "out", tmp_path / "x.xml")
 
 
 def test_a_copy_that_is_not_the_engine_is_noticed(

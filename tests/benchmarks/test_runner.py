@@ -172,7 +172,7 @@ def test_a_missing_bundle_is_refused(red: Path, tmp_path: Path) -> None:
 
 def test_a_changed_file_is_noticed_before_anything_is_measured(make_bundle: Any, red: Path) -> None:
     bundle = make_bundle("good")
-    bundle.engine.write_text("evil")
+    bundle.engine.path.write_text("evil")
     with pytest.raises(ArtifactError, match="has changed since it was built") as found:
         bench([bundle.path], BenchSpec(data=red))
     assert found.value.exit_code == 3

@@ -91,7 +91,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_a_manifest_comes_back_equal(bundle: Bundle) -> None:
     assert bundle.manifest == manifest(bundle.path)
-    assert bundle.engine == bundle.path / "engine.xml"
+    assert bundle.engine.files == {"engine.xml": b"<net/>", "engine.bin": b"\0\1\2"}
     bundle.verify()
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.graph.device_graph import DeviceModel, conv_kernels, conv_macs, to_onnx
 from lightawnet_edge.model.lowering import lower
 from lightawnet_edge.model.network import LightAWNet
@@ -64,7 +65,7 @@ def test_every_runtime_computes_what_the_device_model_says(
     onnx.save(to_onnx(lower(network), wanted), folder / "device.onnx")
     backend = table.get(target)
     built = backend.build(folder / "device.onnx", folder, Precision.FP32)
-    session = backend.load(folder / built.engine, Precision.FP32, 1)
+    session = backend.load(Engine.read(folder / built.engine, Precision.FP32), 1)
     found = session.infer(frame, ("mask", "probability"))
     session.close()
     assert found["mask"].shape == (wanted.frame.height, wanted.frame.width)

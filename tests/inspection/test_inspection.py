@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.inspection import inspection
@@ -51,13 +52,12 @@ class ByHand:
     def build(self, source: Path, folder: Path, precision: Precision) -> Built:
         raise NotImplementedError
 
-    def load(self, engine: Path, precision: Precision, threads: int | None) -> Session:
+    def load(self, engine: Engine, threads: int | None) -> Session:
         raise NotImplementedError
 
     def read_back(
         self,
-        engine: Path,
-        precision: Precision,
+        engine: Engine,
         threads: int | None = None,
         frames: Sequence[NDArray[Any]] = (),
     ) -> ReadBack:

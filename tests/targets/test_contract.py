@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.specs import Precision, Target
 from lightawnet_edge.targets import table
@@ -50,7 +51,7 @@ def test_an_engine_computes_what_the_graph_says(
     folder = tmp_path / "engine"
     folder.mkdir()
     built = backend.build(doubling, folder, Precision.FP32)
-    session = backend.load(folder / built.engine, Precision.FP32, 1)
+    session = backend.load(Engine.read(folder / built.engine, Precision.FP32), 1)
     frame = np.arange(6, dtype=np.uint8).reshape(2, 3)
     np.testing.assert_array_equal(session.infer(frame, ("half",))["half"], frame / 2)
     assert set(session.infer(frame, ("half", "twice"))) == {"half", "twice"}
@@ -63,7 +64,7 @@ def test_outputs_are_the_caller_s_to_keep(target: Target, doubling: Path, tmp_pa
     folder = tmp_path / "engine"
     folder.mkdir()
     built = backend.build(doubling, folder, Precision.FP32)
-    session = backend.load(folder / built.engine, Precision.FP32, 1)
+    session = backend.load(Engine.read(folder / built.engine, Precision.FP32), 1)
     first = session.infer(np.ones((2, 3), np.uint8), ("twice",))["twice"]
     session.infer(np.full((2, 3), 7, np.uint8), ("twice",))
     assert (first == 2).all()
@@ -76,7 +77,7 @@ def test_outputs_are_written_where_the_caller_wants_them(
 ) -> None:
     backend = table.get(target)
     built = backend.build(doubling, tmp_path, Precision.FP32)
-    session = backend.load(tmp_path / built.engine, Precision.FP32, 1)
+    session = backend.load(Engine.read(tmp_path / built.engine, Precision.FP32), 1)
     mine = np.zeros_like(session.infer(np.ones((2, 3), np.uint8), ("twice",))["twice"])
     found = session.infer(np.full((2, 3), 7, np.uint8), ("half", "twice"), {"twice": mine})
     assert found["twice"] is mine
@@ -104,7 +105,7 @@ def test_a_broken_engine_gives_one_sentence(target: Target, tmp_path: Path) -> N
         (tmp_path / name).write_bytes(b"not a model")
     engine = tmp_path / ("engine.onnx" if target is Target.ONNX else "engine.xml")
     with pytest.raises(ArtifactError, match=r"cannot take '.*engine") as caught:
-        table.get(target).load(engine, Precision.FP32, 1)
+        table.get(target).load(Engine.read(engine, Precision.FP32), 1)
     assert "\n" not in str(caught.value)
     assert caught.value.__cause__ is not None
 
@@ -193,7 +194,7 @@ def test_an_engine_tells_what_it_was_asked_for_and_what_it_executes(
     assert second.executed is Precision.FP32
     assert first.kernel != second.kernel
     assert first.kernel
-    exact = backend.read_back(half_quantized[target], Precision.FP32).layers[1]
+    exact = backend.read_back(Engine.read(half_quantized[target], Precision.FP32)).layers[1]
     assert exact.requested is exact.executed is Precision.FP32
 
 
@@ -202,13 +203,14 @@ def test_every_layer_that_ran_is_timed_after_a_warm_up(
     target: Target, half_quantized: dict[Target, Path]
 ) -> None:
     frames = [np.full((1, 8, 16, 16), value, np.uint8) for value in range(WARMUP + 5)]
-    found = table.get(target).read_back(half_quantized[target], Precision.INT8, 1, frames)
+    engine = Engine.read(half_quantized[target], Precision.INT8)
+    found = table.get(target).read_back(engine, 1, frames)
     assert found.call_s is not None
     assert {"first", "second"} <= set(found.layer_s) == {layer.name for layer in found.layers}
     # Whole microseconds: each layer's mean may be off by two.
     slack_s = 2e-6 * len(found.layers)
     assert 0 < sum(found.layer_s.values()) <= found.call_s + slack_s
-    cold = table.get(target).read_back(half_quantized[target], Precision.INT8, 1, frames[:WARMUP])
+    cold = table.get(target).read_back(engine, 1, frames[:WARMUP])
     assert cold.call_s is None
     assert not cold.layer_s
     assert [layer.name for layer in cold.layers] == ["first", "second"]

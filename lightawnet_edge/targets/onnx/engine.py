@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.specs import Precision
@@ -72,12 +73,12 @@ class OnnxRuntimeBackend:
         if source.parent != folder:
             engine = folder / ENGINE
             engine.write_bytes(source.read_bytes())
-        return Built(engine=engine.name, layers=self.read_back(engine, precision).layers)
+        layers = self.read_back(Engine.read(engine, precision)).layers
+        return Built(engine=engine.name, layers=layers)
 
     def read_back(
         self,
-        engine: Path,
-        precision: Precision,
+        engine: Engine,
         threads: int | None = None,
         frames: Sequence[NDArray[Any]] = (),
     ) -> ReadBack:
@@ -92,28 +93,30 @@ class OnnxRuntimeBackend:
             raise BackendUnavailableError(
                 "reading ONNX Runtime's kernels", f"{error}. Install it: pip install onnx"
             ) from error
-        with tempfile.TemporaryDirectory() as scratch, _errors(self._ort, engine):
+        with tempfile.TemporaryDirectory() as scratch, _errors(self._ort, engine.path):
             options = self._options(threads)
             options.optimized_model_filepath = str(Path(scratch) / "optimized.onnx")
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(scratch) / "profile")
-            session = self._ort.InferenceSession(
-                engine, options, providers=["CPUExecutionProvider"]
-            )
+            session = self._opened(engine, options)
             for frame in frames:
                 session.run(None, {session.get_inputs()[0].name: frame})
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
             optimized = onnx.load(options.optimized_model_filepath).graph
-            graph = onnx.load(engine).graph
+            graph = onnx.load_model_from_string(engine.data).graph
         return _read_back(graph, optimized, events)
 
-    def load(self, engine: Path, precision: Precision, threads: int | None) -> OnnxRuntimeSession:
-        """Create a session on the CPU provider."""
-        options = self._options(threads)
-        with _errors(self._ort, engine):
-            return OnnxRuntimeSession(
-                self._ort.InferenceSession(engine, options, providers=["CPUExecutionProvider"])
-            )
+    def load(self, engine: Engine, threads: int | None) -> OnnxRuntimeSession:
+        """Create a session on the CPU provider.
+
+        Raises:
+            ArtifactError: ONNX Runtime does not take the engine.
+        """
+        with _errors(self._ort, engine.path):
+            return OnnxRuntimeSession(self._opened(engine, self._options(threads)))
+
+    def _opened(self, engine: Engine, options: Any) -> Any:
+        return self._ort.InferenceSession(engine.data, options, providers=["CPUExecutionProvider"])
 
     def _options(self, threads: int | None) -> Any:
         options = self._ort.SessionOptions()

@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.specs import Precision
@@ -65,22 +66,23 @@ class OpenVinoBackend:
             model = self._core.read_model(source)
             # Weights stay as they are: compression to FP16 would change an FP32 engine silently.
             self._ov.save_model(model, folder / ENGINE, compress_to_fp16=False)
-        return Built(engine=ENGINE, layers=self.read_back(folder / ENGINE, precision).layers)
+        layers = self.read_back(Engine.read(folder / ENGINE, precision)).layers
+        return Built(engine=ENGINE, layers=layers)
 
     def read_back(
         self,
-        engine: Path,
-        precision: Precision,
+        engine: Engine,
         threads: int | None = None,
         frames: Sequence[NDArray[Any]] = (),
     ) -> ReadBack:
         """Ask the compiled model, whose layers carry the names of those that went into them."""
-        with _errors(engine):
-            compiled = self._compile(engine, precision, threads, profiled=bool(frames))
+        with _errors(engine.path):
+            model = self._read(engine)
+            compiled = self._compile(model, engine.precision, threads, profiled=bool(frames))
             runtime = {
                 op.get_friendly_name(): _info(op) for op in compiled.get_runtime_model().get_ops()
             }
-            convolutions = _convolutions(self._core.read_model(engine), precision)
+            convolutions = _convolutions(model, engine.precision)
             layers, names = _records(convolutions, runtime)
             timed, call_s = _timed(compiled, frames)
         others = [
@@ -96,13 +98,23 @@ class OpenVinoBackend:
         layer_s = {names.get(name, name): seconds for name, seconds in timed.items()}
         return ReadBack(layers=(*layers, *others), layer_s=layer_s, call_s=call_s)
 
-    def load(self, engine: Path, precision: Precision, threads: int | None) -> OpenVinoSession:
-        """Compile an IR file for this CPU, for the latency of one stream."""
-        with _errors(engine):
-            return OpenVinoSession(self._compile(engine, precision, threads))
+    def load(self, engine: Engine, threads: int | None) -> OpenVinoSession:
+        """Compile an IR, or an ONNX graph, for this CPU, for the latency of one stream.
+
+        Raises:
+            ArtifactError: OpenVINO does not take the engine.
+        """
+        with _errors(engine.path):
+            model = self._read(engine)
+            return OpenVinoSession(self._compile(model, engine.precision, threads))
+
+    def _read(self, engine: Engine) -> Any:
+        # OpenVINO copies what it is given as bytes; loaded by path, the weights would stay mapped,
+        # and change with the file.
+        return self._core.read_model(engine.data, engine.weights)
 
     def _compile(
-        self, engine: Path, precision: Precision, threads: int | None, *, profiled: bool = False
+        self, model: Any, precision: Precision, threads: int | None, *, profiled: bool = False
     ) -> Any:
         config: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
@@ -111,7 +123,7 @@ class OpenVinoBackend:
         }
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = threads
-        return self._core.compile_model(engine, "CPU", config)
+        return self._core.compile_model(model, "CPU", config)
 
 
 class OpenVinoSession:

@@ -8,8 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from lightawnet_edge.bundle.bundle import Bundle
-from lightawnet_edge.bundle.manifest import Manifest
+from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.machine.cuda_driver import find_device
 from lightawnet_edge.specs import Precision, Target
@@ -51,27 +50,30 @@ class TensorRtBackend:
 
     def read_back(
         self,
-        engine: Path,
-        precision: Precision,
+        engine: Engine,
         threads: int | None = None,
         frames: Sequence[NDArray[Any]] = (),
     ) -> ReadBack:
         """Ask the engine's inspector; layers are not timed in this version."""
-        requested = {layer.name: layer.requested for layer in _manifest(engine).layers}
-        session = self.load(engine, precision, threads)
+        session = self.load(engine, threads)
         try:
             layers = parse_inspector(inspect(self._trt, session.engine))
         finally:
             session.close()
-        known = {name: asked for name, asked in requested.items() if asked is not None}
-        return ReadBack(layers=convolution_records(layers, known))
+        return ReadBack(layers=convolution_records(layers, engine.requested))
 
-    def load(self, engine: Path, precision: Precision, threads: int | None) -> TensorRtSession:
-        """Load the engine of a bundle whose hashes were verified; `threads` are the CPU's."""
-        manifest = _manifest(engine)
-        if manifest.kit is None or manifest.kit.bound is None:
-            raise ArtifactError(f"'{engine}' does not say what it was built for. Export it again.")
-        return open_session(self._trt, engine.read_bytes(), manifest.kit.bound, engine.parent)
+    def load(self, engine: Engine, threads: int | None) -> TensorRtSession:
+        """Load a plan that was verified: it can carry code. `threads` are the CPU's.
+
+        Raises:
+            ArtifactError: It does not say what it was built for, or TensorRT does not take it.
+            BackendUnavailableError: As for `open_session`.
+        """
+        if engine.binding is None:
+            raise ArtifactError(
+                f"'{engine.path}' does not say what it was built for. Export it again."
+            )
+        return open_session(self._trt, engine.data, engine.binding, engine.folder)
 
     def _no_device(self) -> str | None:
         try:
@@ -94,7 +96,3 @@ def inspect(trt: Any, engine: Any) -> str:
     """What an engine says of its layers, as JSON."""
     inspector = engine.create_engine_inspector()
     return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
-
-
-def _manifest(engine: Path) -> Manifest:
-    return Bundle.open(engine.parent).manifest

@@ -117,7 +117,7 @@ def build_kit(
         )
     if manifest.state is not State.PENDING:  # killed between two files, it must not look built
         _write(path, replace(manifest, state=State.PENDING))
-    replace_file(bundle.engine, made.plan)
+    replace_file(path / manifest.engine, made.plan)
     _write(path, made.manifest)
     return BuildResult(
         bundle=Bundle(path, made.manifest), built=True, not_replayed=made.not_replayed

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.data.frames import UInt8
 from lightawnet_edge.graph.simulation import OUTPUTS, Runs
 from lightawnet_edge.specs import Precision, Target
@@ -28,13 +27,9 @@ def in_openvino(model: onnx.ModelProto) -> Runs:
         BackendUnavailableError: OpenVINO is not installed.
         ArtifactError: It does not take the graph.
     """
-    import onnx
-
-    backend = table.get(Target.OPENVINO)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "graph.onnx"
-        onnx.save(model, file)
-        session = backend.load(file, Precision.FP32, None)
+    name = "graph.onnx"
+    engine = Engine(name=name, files={name: model.SerializeToString()}, precision=Precision.FP32)
+    session = table.get(Target.OPENVINO).load(engine, None)
 
     def run(frame: UInt8) -> tuple[UInt8, NDArray[np.float32]]:
         found = session.infer(frame, OUTPUTS)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import pytest
 
-from lightawnet_edge.errors import BackendUnavailableError
+from lightawnet_edge.bundle.engine import Engine
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.machine.cuda_driver import CudaDevice
 from lightawnet_edge.specs import Precision, Target
 from lightawnet_edge.targets import table
@@ -97,8 +97,7 @@ def test_this_machine_s_tensorrt_and_gpu_are_a_platform(monkeypatch: pytest.Monk
     assert found.tensorrt == ".".join(tensorrt_rtx.__version__.split(".")[:2])
 
 
-def test_an_engine_without_its_manifest_is_not_loaded(tmp_path: Path) -> None:
-    from lightawnet_edge.errors import ArtifactError
-
-    with pytest.raises(ArtifactError, match="is no bundle"):
-        table.get(Target.TENSORRT_RTX).load(tmp_path / "engine.plan", Precision.FP16, None)
+def test_a_plan_that_does_not_say_what_it_was_built_for_is_not_loaded() -> None:
+    plan = Engine(name="engine.plan", files={"engine.plan": b"plan"}, precision=Precision.FP16)
+    with pytest.raises(ArtifactError, match=r"'engine\.plan' does not say what it was built for"):
+        table.get(Target.TENSORRT_RTX).load(plan, None)

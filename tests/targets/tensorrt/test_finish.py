@@ -19,6 +19,7 @@ import pytest
 
 from lightawnet_edge import Segmenter
 from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.kit import Binding, BuilderSettings, Tolerance
 from lightawnet_edge.bundle.manifest import MANIFEST, write_manifest
 from lightawnet_edge.bundle.store import sha256_of
@@ -65,7 +66,7 @@ def on_a_cpu(trt: Any, plan: bytes, bound: Binding, folder: Path) -> Session:
     assert bound.tensorrt.startswith("TensorRT-RTX 1.")
     kit = Bundle.open(folder).manifest.kit
     assert kit is not None
-    return OnnxRuntimeBackend().load(folder / kit.graph, Precision.FP32, 1)
+    return OnnxRuntimeBackend().load(Engine.read(folder / kit.graph, Precision.FP32), 1)
 
 
 def rewrite(path: Path, **changes: Any) -> None:
@@ -386,9 +387,9 @@ def test_a_kit_from_elsewhere_is_finished_on_a_device(
         out=tmp_path,
     )
     made = export(spec).bundle
-    files = {name: sha for name, sha in made.manifest.files.items() if name != made.engine.name}
+    files = {name: sha for name, sha in made.manifest.files.items() if name != made.manifest.engine}
     write_manifest(made.path, replace(made.manifest, state=State.PENDING, files=files))
-    made.engine.unlink()
+    made.engine.path.unlink()
 
     assert build_kit(made.path).built
     (cache,) = tmp_path.glob("*.timing")
