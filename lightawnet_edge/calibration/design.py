@@ -27,6 +27,7 @@ from lightawnet_edge.calibration.record import (
     RECORD,
     ChosenFrame,
     Coverage,
+    Five,
     SetRecord,
     Span,
     Stability,
@@ -112,11 +113,12 @@ def _spans(pool: Pool, chosen: Indices) -> Iterator[Span]:
         )
 
 
-def _quantiles(values: Values) -> tuple[float, ...]:
+def _quantiles(values: Values) -> Five:
     known = values[~np.isnan(values)]
     if not known.size:
-        return (0.0,) * len(QUANTILES)
-    return tuple(float(value) for value in np.quantile(known, QUANTILES))
+        return 0.0, 0.0, 0.0, 0.0, 0.0
+    low, some, half, most, high = np.quantile(known, QUANTILES).tolist()
+    return low, some, half, most, high
 
 
 def _by_source(sources: Sequence[str], chosen: Indices) -> dict[str, tuple[int, int]]:

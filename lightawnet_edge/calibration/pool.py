@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from lightawnet_edge.calibration.features import frame_features
 from lightawnet_edge.calibration.frames import frame_files
+from lightawnet_edge.calibration.record import KeptApart
 from lightawnet_edge.data.frames import image_files, read_frame, read_mask
 from lightawnet_edge.data.likeness import FramePrint, Match, find_matches, print_frame
 from lightawnet_edge.data.samples import EVALUATION
@@ -89,8 +90,7 @@ class Pool:
     candidates: tuple[Candidate, ...]
     overlapping: tuple[Match, ...]
     """Frames that the evaluation set holds, too: candidates only where someone insists."""
-    evaluation: Mapping[str, Any]
-    """`data`, `split` and `frames` of the evaluation set."""
+    evaluation: KeptApart
 
 
 def read_pool(spec: DesignSpec, on_step: OnStep) -> Pool:
@@ -141,14 +141,14 @@ def _each(
     on_step(Step(stage, len(images), len(images)))
 
 
-def _evaluation(spec: DesignSpec) -> tuple[dict[str, Path], Mapping[str, object]]:
+def _evaluation(spec: DesignSpec) -> tuple[dict[str, Path], KeptApart]:
     folder = spec.evaluation or (spec.data if spec.evaluation_split else EVALUATION)
     images = _named(folder, spec.evaluation_split)
-    return images, {
-        "data": PACKAGED if folder == EVALUATION else folder.resolve().name,
-        "split": spec.evaluation_split.name if spec.evaluation_split else None,
-        "frames": len(images),
-    }
+    return images, KeptApart(
+        data=PACKAGED if folder == EVALUATION else folder.resolve().name,
+        split=spec.evaluation_split.name if spec.evaluation_split else None,
+        frames=len(images),
+    )
 
 
 def _named(folder: Path, split: Path | None) -> dict[str, Path]:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lightawnet_edge.bundle.store import sha256_of
+from lightawnet_edge.codec import dumps, read_document
 from lightawnet_edge.data.likeness import FramePrint, Match
-from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.errors import ArtifactError, SpecError
 
 SCHEMA = 1  # 1: first version. Say here what every later number changed.
 RECORD = "calibration-set.json"
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 
-Five = tuple[float, ...]
+_LARGEST = float(np.finfo(np.float32).max)
+
+Five = tuple[float, float, float, float, float]
 """A feature's QUANTILES."""
 
 
@@ -56,16 +57,6 @@ class Coverage:
         """Sources that the set holds no frame of."""
         return [name for name, (_, chosen) in self.sources.items() if not chosen]
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Coverage:
-        """Inverse of `dataclasses.asdict`."""
-        spans = tuple(
-            Span(**{**span, "pool": tuple(span["pool"]), "chosen": tuple(span["chosen"])})
-            for span in data["spans"]
-        )
-        sources = {name: (pool, chosen) for name, (pool, chosen) in data["sources"].items()}
-        return cls(**{**data, "spans": spans, "sources": sources})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRange:
@@ -76,6 +67,10 @@ class LayerRange:
     """Least and greatest value of all frames; then of the half. ONNX Runtime's scales."""
     means: tuple[float, float, float, float]
     """The same with each frame's least and greatest value averaged. OpenVINO's scales (NNCF)."""
+
+    def __post_init__(self) -> None:
+        if not all(abs(value) <= _LARGEST for value in (*self.extremes, *self.means)):
+            raise SpecError(f"the ranges of layer '{self.layer}' are none of FP32.")
 
     def change(self, ranges: str) -> float:
         """Relative change of the INT8 scale at half the size; `ranges` is a field of this class."""
@@ -94,6 +89,10 @@ class Stability:
     half: int
     layers: tuple[LayerRange, ...]
 
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise SpecError("The stability of scales needs at least one layer, found none.")
+
     def median(self, ranges: str) -> float:
         """Relative change of the scale in the middle layer."""
         return float(np.median([layer.change(ranges) for layer in self.layers]))
@@ -102,17 +101,6 @@ class Stability:
         """The layer whose scale changes most."""
         return max(self.layers, key=lambda layer: layer.change(ranges))
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Stability:
-        """Inverse of `dataclasses.asdict`."""
-        layers = tuple(
-            LayerRange(
-                layer=one["layer"], extremes=tuple(one["extremes"]), means=tuple(one["means"])
-            )
-            for one in data["layers"]
-        )
-        return cls(**{**data, "layers": layers})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenFrame:
@@ -120,15 +108,27 @@ class ChosenFrame:
 
     print: FramePrint
     image: str
-    """Path in the set's folder, with forward slashes."""
+    """Path in the set's folder, with forward slashes: 'images/NAME'."""
     mask: str | None
+    """The same: 'masks/NAME'."""
     source: str
     features: Mapping[str, float | None]
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ChosenFrame:
-        """Inverse of `dataclasses.asdict`."""
-        return cls(**{**data, "print": FramePrint.from_json(data["print"])})
+    def __post_init__(self) -> None:
+        _check_place(self.image, "images")
+        if self.mask is not None:
+            _check_place(self.mask, "masks")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptApart:
+    """The evaluation set that no frame was chosen from."""
+
+    data: str
+    """Name of the folder."""
+    split: str | None
+    """Name of the split file; None for the whole folder."""
+    frames: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +141,7 @@ class SetRecord:
     pool: int
     """Frames that could be chosen."""
     seed: int
-    evaluation: Mapping[str, Any]
-    """`data`, `split` and `frames` of the evaluation set that was kept apart."""
+    evaluation: KeptApart
     refused: tuple[Match, ...]
     """Frames of the pool that the evaluation set shows, too; none of them was chosen."""
     overlap: tuple[Match, ...]
@@ -155,35 +154,22 @@ class SetRecord:
     files: Mapping[str, str]
     """Path in the folder to SHA-256, of every image and mask."""
 
+    def __post_init__(self) -> None:
+        if not self.frames:
+            raise SpecError("A calibration set has at least one frame, found none.")
+        for place in self.files:
+            _check_place(place, "masks" if place.startswith("masks/") else "images")
+
     @property
     def prints(self) -> tuple[FramePrint, ...]:
         """What the frames are recognized by."""
         return tuple(frame.print for frame in self.frames)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values with the schema number."""
-        return {"schema": SCHEMA, **asdict(self)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> SetRecord:
-        """Inverse of `to_json`."""
-        values = {key: value for key, value in data.items() if key != "schema"}
-        return cls(
-            **{
-                **values,
-                "refused": _matches(data["refused"]),
-                "overlap": _matches(data["overlap"]),
-                "coverage": Coverage.from_json(data["coverage"]),
-                "stability": data["stability"] and Stability.from_json(data["stability"]),
-                "frames": tuple(ChosenFrame.from_json(frame) for frame in data["frames"]),
-            }
-        )
-
 
 def write_record(folder: Path, record: SetRecord) -> None:
     """Write the record of a set into its folder."""
-    text = json.dumps(record.to_json(), indent=1, ensure_ascii=False)
-    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+    text = dumps(record, schema=SCHEMA, indent=1, sort_keys=False)
+    (folder / RECORD).write_text(text, encoding="utf-8")
 
 
 def read_record(folder: Path) -> SetRecord:
@@ -192,20 +178,19 @@ def read_record(folder: Path) -> SetRecord:
     Raises:
         ArtifactError: The record cannot be understood, or a file is missing, changed or new.
     """
-    file = folder / RECORD
     again = "Design the set again: lightawnet-edge calibrate."
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        if data["schema"] != SCHEMA:
-            raise ValueError(f"schema {data['schema']!r}, this version reads {SCHEMA}")
-        record = SetRecord.from_json(data)
-    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ArtifactError(f"'{file}' cannot be understood: {error!r}. {again}") from error
+    record = read_document(SetRecord, folder / RECORD, schema=SCHEMA, again=again)
     _check_files(folder, record, again)
     return record
 
 
 def _check_files(folder: Path, record: SetRecord, again: str) -> None:
+    for frame in record.frames:
+        for name in (frame.image, frame.mask):
+            if name is not None and name not in record.files:
+                raise ArtifactError(
+                    f"The record of calibration set '{folder}' has no sha256 of '{name}'. {again}"
+                )
     for name, expected in record.files.items():
         if not (folder / name).is_file():
             raise ArtifactError(f"Calibration set '{folder}' lacks its file '{name}'. {again}")
@@ -222,5 +207,8 @@ def _check_files(folder: Path, record: SetRecord, again: str) -> None:
         )
 
 
-def _matches(found: Sequence[Mapping[str, Any]]) -> tuple[Match, ...]:
-    return tuple(Match(**match) for match in found)
+def _check_place(place: str, folder: str) -> None:
+    """Refuse a path that does not name a file of this folder of the set."""
+    head, _, name = place.partition("/")
+    if head != folder or name in ("", ".", "..") or set("/\\\0") & set(name):
+        raise SpecError(f"'{place}' is no file of the folder '{folder}'.")

@@ -56,8 +56,8 @@ def _facts(record: SetRecord) -> list[str]:
     found = record.coverage
     held = len(found.sources) - len(found.missing)
     kept = record.evaluation
-    split = f", {kept['split']}" if kept["split"] else ""
-    apart = f"{kept['frames']} frames of {kept['data']}{split}"
+    split = f", {kept.split}" if kept.split else ""
+    apart = f"{kept.frames} frames of {kept.data}{split}"
     counts = [f"{name} {chosen}/{pool}" for name, (pool, chosen) in found.sources.items()]
     lines = [
         "radius: how far the pool's strangest frame lies from the nearest of the set,",

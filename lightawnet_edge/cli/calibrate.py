@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 from lightawnet_edge.calibration.pool import DesignSpec
 from lightawnet_edge.cli.options import Options, takes
-from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, progress_bar
+from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, print_json, progress_bar
 
 
 @takes(DesignSpec)
@@ -24,6 +23,7 @@ def calibrate(
 ) -> None:
     """Choose the frames that set INT8 scales; say what they cover and what was refused."""
     from lightawnet_edge.calibration.design import design
+    from lightawnet_edge.calibration.record import SCHEMA
     from lightawnet_edge.calibration.summary import console
 
     spec = DesignSpec(**options)
@@ -33,7 +33,7 @@ def calibrate(
     with progress_bar() as show:
         record = design(spec, out, on_step=show)
     if as_json:
-        typer.echo(json.dumps(record.to_json()))
+        print_json(record, SCHEMA)
         return
     out_console.print(console(record))
     typer.echo(f"calibration set: {out}")

@@ -7,17 +7,17 @@ the hash of the decoded pixels, and for the field of view the signs of 512 brigh
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightawnet_edge.codec import json_text, read_document
 from lightawnet_edge.data.frames import UInt8, opencv
-from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.errors import SpecError
 
 SCHEMA = 1  # 1: first version. Say here what every later number changed.
 PRINTS = "calibration.json"
@@ -30,6 +30,7 @@ shrinking to 96 pixels."""
 
 _SIDE = 16
 _STEPS = 2 * _SIDE * _SIDE
+_SKETCH = re.compile(f"[0-9a-f]{{{2 * _STEPS // 4}}}")
 _FLAT = 1.0
 """Differences up to this many grey levels say nothing: noise decides their sign."""
 _MIN_STEPS = 32
@@ -53,21 +54,16 @@ class FramePrint:
     """Hexadecimal: 512 bits that say where brightness rises to the right, then downwards by more
     than one grey level in 16x16 cells; then 512 bits where it falls."""
 
-    def to_json(self) -> dict[str, str]:
-        """Plain values."""
-        return {"stem": self.stem, "pixels_sha256": self.pixels_sha256, "sketch": self.sketch}
+    def __post_init__(self) -> None:
+        if not _SKETCH.fullmatch(self.sketch):
+            raise SpecError(f"the sketch of '{self.stem}' has not {2 * _STEPS} bits.")
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> FramePrint:
-        """Inverse of `to_json`.
 
-        Raises:
-            ValueError: A value is not what `to_json` writes.
-        """
-        found = cls(str(data["stem"]), str(data["pixels_sha256"]), str(data["sketch"]))
-        if len(bytes.fromhex(found.sketch)) != 2 * _STEPS // 8:
-            raise ValueError(f"the sketch of '{found.stem}' has not {2 * _STEPS} bits")
-        return found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prints:
+    """What a file of prints holds."""
+
+    frames: tuple[FramePrint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +147,7 @@ def thumbnail(frame: UInt8) -> UInt8:
 
 def write_prints(path: Path, prints: Sequence[FramePrint]) -> None:
     """Write prints to a JSON file, a frame a line."""
-    lines = ",\n".join(f"  {json.dumps(one.to_json(), ensure_ascii=False)}" for one in prints)
+    lines = ",\n".join(f"  {json_text(one)}" for one in prints)
     path.write_text(f'{{"schema": {SCHEMA}, "frames": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
@@ -161,13 +157,7 @@ def read_prints(path: Path) -> tuple[FramePrint, ...]:
     Raises:
         ArtifactError: The file is missing, or is not such a file of this schema.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if data["schema"] != SCHEMA:
-            raise ValueError(f"schema {data['schema']!r}, this version reads {SCHEMA}")
-        return tuple(FramePrint.from_json(one) for one in data["frames"])
-    except (OSError, LookupError, TypeError, ValueError) as error:
-        raise ArtifactError(f"'{path}' holds no prints of frames: {error!r}.") from error
+    return read_document(Prints, path, schema=SCHEMA, again="Export the bundle again.").frames
 
 
 def _steps(frame: UInt8) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from rich.console import Console
 from lightawnet_edge.calibration.design import design
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.calibration.pool import PACKAGED, DesignSpec
-from lightawnet_edge.calibration.record import RECORD, SetRecord, read_record
+from lightawnet_edge.calibration.record import RECORD, KeptApart, SetRecord, read_record
 from lightawnet_edge.calibration.summary import console, doubts
 from lightawnet_edge.errors import ArtifactError, SpecError
 from tests.calibration.conftest import MakePool
@@ -126,7 +126,7 @@ def test_splits_and_groups_name_frames(pool: Path, held_out: Path, tmp_path: Pat
     )  # fmt: skip
     record = design(wanted, tmp_path / "set")
     assert record.pool == 20
-    assert record.evaluation == {"data": "pool", "split": "val.txt", "frames": 4}
+    assert record.evaluation == KeptApart(data="pool", split="val.txt", frames=4)
     assert record.coverage.sources["rare"] == (1, 1), "the only frame of its source"
     assert not stems(record) & set(names[20:])
 
@@ -134,7 +134,7 @@ def test_splits_and_groups_name_frames(pool: Path, held_out: Path, tmp_path: Pat
 def test_a_folder_of_images_without_masks_will_do(make_pool: MakePool, tmp_path: Path) -> None:
     images = make_pool("bare", range(10), masks=False) / "images"
     record = design(DesignSpec(data=images, frames=4, stability=False), tmp_path / "set")
-    assert record.evaluation == {"data": PACKAGED, "split": None, "frames": 16}
+    assert record.evaluation == KeptApart(data=PACKAGED, split=None, frames=16)
     assert [span.known for span in record.coverage.spans if span.feature == "lesion"] == [0]
     assert all(frame.features["lesion"] is None for frame in record.frames)
     assert "lesion" not in text(record)

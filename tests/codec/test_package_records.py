@@ -28,6 +28,7 @@ from lightawnet_edge.bundle.manifest import SCHEMA, Manifest, Source
 from lightawnet_edge.calibration.record import (
     ChosenFrame,
     Coverage,
+    KeptApart,
     LayerRange,
     SetRecord,
     Span,
@@ -158,7 +159,7 @@ EVALUATION = Evaluation(
 )  # fmt: skip
 SET = SetRecord(
     data="polyps", split="train.txt", pool=1237, seed=0,
-    evaluation={"data": "polyps", "split": "val.txt", "frames": 150},
+    evaluation=KeptApart(data="polyps", split="val.txt", frames=150),
     refused=(Match("a", "b", 0.93, same_pixels=False),), overlap=(Match("c", "c", 1, True),),
     coverage=Coverage(
         radius=2.5, random_radius=3.75, sources={"C1": (400, 12), "C2": (1, 0)},

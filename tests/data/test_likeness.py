@@ -114,13 +114,22 @@ def test_prints_come_back_from_a_file(frame: UInt8, tmp_path: Path) -> None:
     assert len((tmp_path / "prints.json").read_text(encoding="utf-8").splitlines()) == 4
 
 
+def test_prints_are_written_as_in_their_first_version(tmp_path: Path) -> None:
+    earlier = Path(__file__).parents[1] / "codec" / "documents" / "calibration.json"
+    write_prints(tmp_path / "prints.json", read_prints(earlier))
+    assert (tmp_path / "prints.json").read_bytes() == earlier.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("no json", "JSONDecodeError"),
+        ("no json", "not JSON"),
         ('{"schema": 2, "frames": []}', "schema 2, this version reads 1"),
-        ('{"schema": 1}', "KeyError"),
-        ('{"schema": 1, "frames": [{"stem": "a", "pixels_sha256": "", "sketch": "00"}]}', "bits"),
+        ('{"schema": 1}', "frames: missing. Export the bundle again."),
+        (
+            '{"schema": 1, "frames": [{"stem": "a", "pixels_sha256": "", "sketch": "00"}]}',
+            "has not 1024 bits",
+        ),
     ],
 )
 def test_what_are_no_prints_is_refused(text: str, message: str, tmp_path: Path) -> None:
