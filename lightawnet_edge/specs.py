@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
+from lightawnet_edge.codec import NEEDED
 from lightawnet_edge.errors import SpecError
 
 STRIDE = 16
@@ -138,11 +139,11 @@ def check_network_size(size: Size) -> None:
 class Normalization:
     """How pixel values become network input, after scaling to [0, 1]."""
 
-    method: str = "standard"
+    method: str = field(default="standard", metadata=NEEDED)
     """'standard': (x - mean) / std. 'minmax': (x - min) / (max - min) of each image."""
-    mean: float = 0.5
+    mean: float = field(default=0.5, metadata=NEEDED)
     """Subtracted from [0, 1] values; the same for every channel. Ignored by 'minmax'."""
-    std: float = 0.25
+    std: float = field(default=0.25, metadata=NEEDED)
     """Divides the centred values; greater than 0. Ignored by 'minmax'."""
 
     def __post_init__(self) -> None:

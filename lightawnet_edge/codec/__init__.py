@@ -13,13 +13,15 @@ that is not written by its fields, or not by these alone, says so:
 - `DERIVED`, a class variable: names of properties that are written beside the fields. They are
   skipped where the record is read, and computed again.
 - `field(default=..., metadata=OMIT)`: left out where it has its default. Reading takes both.
+- `field(default=..., metadata=NEEDED)`: refused where it is left out. Other defaults are taken.
 """
 
 from lightawnet_edge.codec.documents import dumps, json_text, loads, read_document
 from lightawnet_edge.codec.plain import CodecError
-from lightawnet_edge.codec.records import OMIT, decode, encode
+from lightawnet_edge.codec.records import NEEDED, OMIT, decode, encode
 
 __all__ = [
+    "NEEDED",
     "OMIT",
     "CodecError",
     "decode",

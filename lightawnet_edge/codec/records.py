@@ -26,6 +26,8 @@ from lightawnet_edge.codec.plain import (
 
 OMIT: Mapping[str, Any] = {"omit": "default"}
 """Metadata of a field that is left out where it has its default."""
+NEEDED: Mapping[str, Any] = {"needed": True}
+"""Metadata of a field that has a default, and is refused all the same where it is left out."""
 
 _T = TypeVar("_T")
 _DEEPEST = 64
@@ -91,6 +93,11 @@ def default_of(field: Field[Any]) -> Any:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
+def may_lack(field: Field[Any]) -> bool:
+    """Whether a field may be left out of what is read."""
+    return default_of(field) is not MISSING and "needed" not in field.metadata
+
+
 def some_of(kinds: tuple[Any, ...]) -> Any:
     """X of `X | None`; a TypeError for other unions."""
     some = [kind for kind in kinds if kind is not NoneType]
@@ -149,7 +156,7 @@ def _read_fields(kind: Any, data: dict[str, Any]) -> dict[str, Any]:
         if key not in known:
             at(key, refuse, f"unknown key, known are {', '.join(known)}")
     for name, field in known.items():
-        if name not in own and default_of(field) is MISSING:
+        if name not in own and not may_lack(field):
             at(name, refuse, "missing")
     return {name: at(name, partial(_read, hints[name]), value) for name, value in own.items()}
 

@@ -17,6 +17,7 @@ from lightawnet_edge.codec.records import (
     derived_of,
     encode,
     hints_of,
+    may_lack,
     pair_of,
     some_of,
 )
@@ -112,7 +113,7 @@ def _record(kind: Any, found: _Definitions) -> dict[str, Any]:
         "description": _first(kind),
         "type": "object",
         "properties": own | {name: _derived(kind, name, found) for name in derived_of(kind)},
-        "required": [one.name for one in fields(kind) if default_of(one) is MISSING],
+        "required": [one.name for one in fields(kind) if not may_lack(one)],
         "additionalProperties": False,
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ import torch
 from torch import Tensor
 
 from lightawnet_edge.bundle.store import replace_file
+from lightawnet_edge.codec import dumps
 from lightawnet_edge.errors import ArtifactError, CheckFailedError
-from lightawnet_edge.model.metadata import KEY, CheckpointMeta, opened, read_metadata
+from lightawnet_edge.model.metadata import KEY, SCHEMA, CheckpointMeta, opened, read_metadata
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.packaged import resolve
 
@@ -28,8 +28,7 @@ def save_checkpoint(path: Path, state: Mapping[str, Tensor], meta: CheckpointMet
     if problem := not_finite(state):
         raise CheckFailedError(f"'{path}' was not written: {problem}.")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    told = json.dumps(meta.to_json(), sort_keys=True, allow_nan=False)
-    replace_file(path, save(tensors, {KEY: told}))
+    replace_file(path, save(tensors, {KEY: dumps(meta, schema=SCHEMA, indent=None).strip()}))
 
 
 def load_checkpoint(path: str | Path) -> LightAWNet:

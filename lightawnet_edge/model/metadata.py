@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lightawnet_edge.codec import NEEDED, CodecError, loads
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.model.traits import EXPERTS, check_channels, check_experts
 from lightawnet_edge.specs import Normalization, Size, check_network_size
@@ -15,6 +15,9 @@ from lightawnet_edge.specs import Normalization, Size, check_network_size
 SCHEMA = 2  # 1: first version. 2: `experts`, which was 4 before.
 KEY = "lightawnet_edge"
 """Of a safetensors file's metadata."""
+_UPGRADES = {1: lambda data: {"experts": EXPERTS, **data}}
+_LONGEST = 1 << 20
+"""Characters: the names and terms of many data sets, and nothing that takes time to read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +29,7 @@ class CheckpointMeta:
     """Kernels in each bank; 1 for a static twin."""
     size: Size
     """Network input that the weights are for."""
-    normalization: Normalization = field(default_factory=Normalization)
+    normalization: Normalization = field(default_factory=Normalization, metadata=NEEDED)
     training_data: str = "unknown"
     """Data set, version and attribution."""
     license: str = "unknown"
@@ -38,32 +41,6 @@ class CheckpointMeta:
         check_channels(self.in_channels)
         check_experts(self.experts)
         check_network_size(self.size)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, with the schema number."""
-        return {
-            "schema": SCHEMA,
-            "in_channels": self.in_channels,
-            "experts": self.experts,
-            "size": str(self.size),
-            "normalization": self.normalization.to_json(),
-            "training_data": self.training_data,
-            "license": self.license,
-            "metrics": dict(self.metrics),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> CheckpointMeta:
-        """Inverse of `to_json`."""
-        return cls(
-            in_channels=int(data["in_channels"]),
-            experts=int(data.get("experts", EXPERTS)),
-            size=Size.parse(data["size"]),
-            normalization=Normalization.from_json(data["normalization"]),
-            training_data=data["training_data"],
-            license=data["license"],
-            metrics=data["metrics"],
-        )
 
 
 def read_metadata(path: Path) -> CheckpointMeta:
@@ -81,16 +58,14 @@ def read_metadata(path: Path) -> CheckpointMeta:
             "'lightawnet-edge import-checkpoint'."
         )
     try:
-        data = json.loads(text)
-        if data["schema"] not in range(1, SCHEMA + 1):
-            raise ArtifactError(
-                f"Checkpoint '{path}' has schema {data['schema']!r}, this version reads 1 to "
-                f"{SCHEMA}. "
-                "Use the version of lightawnet-edge that wrote it."
-            )
-        return CheckpointMeta.from_json(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ArtifactError(f"Checkpoint '{path}' has unreadable metadata: {error!r}.") from error
+        if len(text) > _LONGEST:
+            raise CodecError(f"{len(text)} characters, expected at most {_LONGEST}")
+        return loads(CheckpointMeta, text, schema=SCHEMA, upgrades=_UPGRADES)
+    except CodecError as error:
+        raise ArtifactError(
+            f"Checkpoint '{path}' has unreadable metadata: {error}. Use the version of "
+            "lightawnet-edge that wrote it, or restore the file."
+        ) from error
 
 
 def opened(path: Path, framework: str) -> Any:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightawnet_edge.codec import OMIT, CodecError, decode, encode
+from lightawnet_edge.codec import NEEDED, OMIT, CodecError, decode, encode
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.specs import Precision, Size
 
@@ -177,6 +177,16 @@ def test_what_is_left_out_has_its_default_and_the_default_is_left_out_where_aske
     assert decode(Whole, {}) == Whole()
     assert encode(Whole()).keys() == PLAIN.keys() - {"precision", "notes"}
     assert decode(Whole, {"precision": None, "notes": []}) == Whole()
+
+
+def test_a_default_is_not_taken_where_a_field_is_needed() -> None:
+    @dataclass(frozen=True)
+    class Strict:
+        share: float = field(default=0.5, metadata=NEEDED)
+
+    assert decode(Strict, encode(Strict())) == Strict()
+    with pytest.raises(CodecError, match=r"^share: missing$"):
+        decode(Strict, {})
 
 
 def test_what_is_computed_is_computed_again_whatever_is_written() -> None:

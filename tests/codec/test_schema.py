@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightawnet_edge.codec import OMIT, CodecError, dumps, loads
+from lightawnet_edge.codec import NEEDED, OMIT, CodecError, dumps, loads
 from lightawnet_edge.codec.schema import json_schema
 from lightawnet_edge.specs import Size
 
@@ -196,6 +196,16 @@ def test_the_schema_is_plain_and_says_what_fields_mean() -> None:
         "additionalProperties": False,
     }
     assert SCHEMA["$defs"]["Color"] == {"description": "How it looks.", "enum": ["red", "green"]}
+
+
+def test_a_needed_field_is_required_beside_its_default() -> None:
+    @dataclass(frozen=True)
+    class Strict:
+        share: float = field(default=0.5, metadata=NEEDED)
+
+    found = json_schema(Strict, schema=1, title="t")
+    assert found["required"] == ["schema", "share"]
+    assert found["properties"]["share"] == {"type": "number", "default": 0.5}
 
 
 def test_without_source_there_are_no_descriptions() -> None:

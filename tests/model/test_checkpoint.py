@@ -16,6 +16,7 @@ from safetensors.torch import save, save_file
 from torch import Tensor
 
 from lightawnet_edge.bundle.store import sha256_of
+from lightawnet_edge.codec import dumps, encode
 from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
 from lightawnet_edge.model import packaged
 from lightawnet_edge.model.author_checkpoint import (
@@ -25,7 +26,7 @@ from lightawnet_edge.model.author_checkpoint import (
     our_name,
 )
 from lightawnet_edge.model.checkpoint import load_checkpoint, save_checkpoint
-from lightawnet_edge.model.metadata import CheckpointMeta, read_metadata
+from lightawnet_edge.model.metadata import KEY, SCHEMA, CheckpointMeta, opened, read_metadata
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.packaged import find_by_sha256, packaged_names, resolve
 from lightawnet_edge.specs import Normalization, Size
@@ -57,7 +58,7 @@ def saved(tmp_path: Path, gray: LightAWNet) -> Path:
 
 def rewrite(path: Path, metadata: Mapping[str, Any] | str) -> None:
     """Give a file with one tensor other metadata."""
-    text = metadata if isinstance(metadata, str) else json.dumps(metadata)
+    text = metadata if isinstance(metadata, str) else json.dumps({"schema": SCHEMA, **metadata})
     save_file({"x": torch.zeros(1)}, path, {"lightawnet_edge": text})
 
 
@@ -204,21 +205,51 @@ def test_foreign_safetensors_are_told_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"in_channels": 2}, {"size": "100x100"}, {"size": 64}, {"normalization": {}}, "{", "[]"],
+    [
+        {"in_channels": 2},
+        {"size": "100x100"},
+        {"size": 64},
+        {"normalization": {}},
+        "{",
+        "[]",
+        {"experts": 10_000},
+        {"experts": True},
+        {"metrics": {"dice": math.nan}},
+        {"colour": "bgr"},
+        '{"schema": 2}',
+        '{"schema": 2, "in_channels": 3, "size": "64x64"}',
+        " " * 2_000_000,
+    ],
 )
 def test_metadata_that_makes_no_sense_is_refused(
     tmp_path: Path, change: dict[str, Any] | str
 ) -> None:
     path = tmp_path / "w.safetensors"
-    rewrite(path, change if isinstance(change, str) else META.to_json() | change)
+    rewrite(path, change if isinstance(change, str) else encode(META) | change)
     with pytest.raises(ArtifactError, match="unreadable metadata"):
         load_checkpoint(path)
 
 
+def test_metadata_of_the_first_schema_speaks_of_four_experts(tmp_path: Path) -> None:
+    first = {key: value for key, value in encode(META).items() if key != "experts"}
+    rewrite(tmp_path / "w.safetensors", first | {"schema": 1})
+    assert read_metadata(tmp_path / "w.safetensors") == META
+
+
+def test_metadata_is_written_as_it_was_in_its_schema(tmp_path: Path) -> None:
+    earlier = Path(__file__).parents[1] / "codec" / "documents" / "checkpoint.json"
+    text = earlier.read_text(encoding="utf-8").strip()
+    rewrite(tmp_path / "w.safetensors", text)
+    meta = read_metadata(tmp_path / "w.safetensors")
+    save_checkpoint(tmp_path / "again.safetensors", {}, meta)
+    with opened(tmp_path / "again.safetensors", "np") as file:
+        assert file.metadata() == {KEY: text}
+
+
 def test_a_later_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
-    rewrite(path, META.to_json() | {"schema": 99})
-    with pytest.raises(ArtifactError, match="has schema 99, this version reads 1"):
+    rewrite(path, encode(META) | {"schema": 99})
+    with pytest.raises(ArtifactError, match=r"schema 99, this version reads 1, 2\. Use the"):
         read_metadata(path)
 
 
@@ -238,7 +269,7 @@ def test_the_first_tensor_that_does_not_fit_is_named(
 ) -> None:
     state = {n: t for n, t in (gray.state_dict() | change).items() if t is not None}
     path = tmp_path / "w.safetensors"
-    path.write_bytes(save(state, {"lightawnet_edge": json.dumps(META.to_json())}))
+    path.write_bytes(save(state, {"lightawnet_edge": dumps(META, schema=SCHEMA)}))
     with pytest.raises(ArtifactError, match=message):
         load_checkpoint(path)
 
