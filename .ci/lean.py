@@ -13,7 +13,9 @@ import numpy as np
 
 import lightawnet_edge
 from lightawnet_edge import Segmenter
-from lightawnet_edge.data.frames import fit, image_files, read_frame
+from lightawnet_edge.data.images import read_frame
+from lightawnet_edge.data.listing import image_files
+from lightawnet_edge.data.pixels import fit
 from lightawnet_edge.data.samples import CALIBRATION, EVALUATION
 
 ABSENT = ("torch", "onnx", "onnxruntime", "nncf", "cv2", "safetensors", "matplotlib")

@@ -17,7 +17,8 @@ from lightawnet_edge.approximation.routing_study import StudyFrames
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.store import digest_of, sha256_of
 from lightawnet_edge.calibration.frames import CalibrationSet
-from lightawnet_edge.data.frames import fit_mask, read_mask
+from lightawnet_edge.data.masks import read_mask
+from lightawnet_edge.data.pixels import fit_mask
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.model.preprocess import Preprocess
 from lightawnet_edge.specs import Size

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import LayerRecord
-from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import BackendUnavailableError, CheckFailedError, SpecError
 from lightawnet_edge.progress import Narrate
 from lightawnet_edge.scores.intervals import Interval, mean_interval

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lightawnet_edge.bundle.bundle import Bundle
-from lightawnet_edge.data.frames import read_frame
+from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.data.likeness import (
     PRINTS,
     FramePrint,

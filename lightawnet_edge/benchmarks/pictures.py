@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge.benchmarks.result import Contours, Picture
-from lightawnet_edge.data.frames import UInt8, fit, fit_mask, opencv
+from lightawnet_edge.data.pixels import UInt8, fit, fit_mask, opencv
 from lightawnet_edge.specs import Size
 
 _SIDE_PX = 400

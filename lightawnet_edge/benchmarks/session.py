@@ -22,8 +22,8 @@ from lightawnet_edge.benchmarks.records import Record
 from lightawnet_edge.benchmarks.result import Picture
 from lightawnet_edge.benchmarks.timing import Timing
 from lightawnet_edge.bundle.layers import LayerRecord, mac_shares
-from lightawnet_edge.data.frames import UInt8, fit
 from lightawnet_edge.data.pairs import Pair, at_size, spaced
+from lightawnet_edge.data.pixels import UInt8, fit
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError, SpecError
 from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
 from lightawnet_edge.machine.gpu_state import GpuState, read_gpu

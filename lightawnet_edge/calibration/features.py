@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge.data.frames import UInt8, opencv
 from lightawnet_edge.data.likeness import field_of_view, thumbnail
+from lightawnet_edge.data.pixels import UInt8, opencv
 
 FEATURES = ("brightness", "contrast", "sharpness", "redness", "specular", "lesion")
 """`brightness` and `contrast`: mean and standard deviation of luminance in [0, 1].

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from lightawnet_edge.bundle.manifest import Source
 from lightawnet_edge.bundle.store import digest_of, sha256_of
 from lightawnet_edge.calibration.record import RECORD, SetRecord, read_record
-from lightawnet_edge.data.frames import UInt8, fit, fit_mask, image_files, read_frame, read_mask
+from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.data.likeness import FramePrint, print_frame
+from lightawnet_edge.data.listing import image_files
+from lightawnet_edge.data.masks import read_mask
+from lightawnet_edge.data.pixels import UInt8, fit, fit_mask
 from lightawnet_edge.data.samples import CALIBRATION
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.specs import ColorOrder, Size
@@ -98,4 +101,4 @@ def frame_files(folder: Path) -> dict[str, Path]:
         ArtifactError: There is no such folder, or two images share a stem.
     """
     images = folder / "images"
-    return image_files(images if images.is_dir() else folder)
+    return dict(image_files(images if images.is_dir() else folder))

@@ -11,8 +11,10 @@ from typing import TypeVar
 from lightawnet_edge.calibration.features import frame_features
 from lightawnet_edge.calibration.frames import frame_files
 from lightawnet_edge.calibration.record import KeptApart
-from lightawnet_edge.data.frames import image_files, read_frame, read_mask
+from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.data.likeness import FramePrint, Match, find_matches, print_frame
+from lightawnet_edge.data.listing import image_files
+from lightawnet_edge.data.masks import read_mask
 from lightawnet_edge.data.samples import EVALUATION
 from lightawnet_edge.data.splits import split_stems
 from lightawnet_edge.errors import ArtifactError, SpecError

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lightawnet_edge.calibration.record import LayerRange, Stability
-from lightawnet_edge.data.frames import read_frame
+from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.model.checkpoint import load_checkpoint
 from lightawnet_edge.model.metadata import read_metadata
 from lightawnet_edge.model.network import DynamicConv, LightAWNet

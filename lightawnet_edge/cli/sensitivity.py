@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lightawnet_edge.data.frames import UInt8
+    from lightawnet_edge.data.pixels import UInt8
 
 
 def sensitivity(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge.codec import json_text, read_document
-from lightawnet_edge.data.frames import UInt8, opencv
+from lightawnet_edge.data.pixels import UInt8, opencv
 from lightawnet_edge.errors import SpecError
 
 SCHEMA = 1  # 1: first version. Say here what every later number changed.

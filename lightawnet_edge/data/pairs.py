@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge.data.frames import UInt8, fit, fit_mask, image_files, read_frame, read_mask
+from lightawnet_edge.data.images import read_frame
+from lightawnet_edge.data.listing import image_files
+from lightawnet_edge.data.masks import read_mask
+from lightawnet_edge.data.pixels import UInt8, fit, fit_mask
 from lightawnet_edge.data.splits import split_stems
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.specs import ColorOrder, Size

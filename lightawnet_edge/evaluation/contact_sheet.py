@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge.benchmarks.pictures import trace
-from lightawnet_edge.data.frames import UInt8, fit, opencv
+from lightawnet_edge.data.pixels import UInt8, fit, opencv
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.specs import Size
 

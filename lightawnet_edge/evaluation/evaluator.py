@@ -19,8 +19,8 @@ from lightawnet_edge import __version__
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.store import replace_file, sha256_of
 from lightawnet_edge.codec import dumps
-from lightawnet_edge.data.frames import UInt8, opencv
 from lightawnet_edge.data.pairs import Pair, find_pairs
+from lightawnet_edge.data.pixels import UInt8, opencv
 from lightawnet_edge.data.splits import read_groups
 from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.evaluation.contact_sheet import Tile, contact_sheet

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.kit import Kit, Tolerance
 from lightawnet_edge.calibration.frames import CalibrationSet
-from lightawnet_edge.data.frames import UInt8
 from lightawnet_edge.data.likeness import find_matches
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.data.samples import EVALUATION
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.export.tensorrt import Request, TypedGraph, typed_graph, without_probability

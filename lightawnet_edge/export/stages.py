@@ -25,7 +25,7 @@ from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.kit import Kit
 from lightawnet_edge.bundle.layers import LayerRecord, mac_shares
 from lightawnet_edge.calibration.frames import CalibrationSet
-from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.export.kit import KitOrder, make_kit
 from lightawnet_edge.export.spec import ExportSpec

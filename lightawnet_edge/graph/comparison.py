@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.graph.simulation import Runs
 from lightawnet_edge.scores.intervals import mean_interval

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.specs import Precision
 
 if TYPE_CHECKING:

@@ -13,8 +13,10 @@ from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.layers import LayerRecord, mac_shares
 from lightawnet_edge.bundle.manifest import Manifest
-from lightawnet_edge.data.frames import UInt8, fit, image_files, read_frame
+from lightawnet_edge.data.images import read_frame
+from lightawnet_edge.data.listing import image_files
 from lightawnet_edge.data.pairs import spaced
+from lightawnet_edge.data.pixels import UInt8, fit
 from lightawnet_edge.data.samples import EVALUATION
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.machine.machine import busy_seconds, machine_summary, physical_cores

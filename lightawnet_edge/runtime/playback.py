@@ -8,16 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lightawnet_edge.data.frames import (
-    VIDEO_SUFFIXES,
-    UInt8,
-    fit,
-    fit_mask,
-    image_files,
-    opencv,
-    read_frame,
-    video_frames,
-)
+from lightawnet_edge.data.images import read_frame
+from lightawnet_edge.data.listing import VIDEO_SUFFIXES, image_files
+from lightawnet_edge.data.pixels import UInt8, fit, fit_mask, opencv
+from lightawnet_edge.data.video import video_frames
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.runtime.segmenter import Segmenter
 from lightawnet_edge.specs import ColorOrder, Size

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import ArtifactError, EdgeError
 from lightawnet_edge.specs import Method, Target
 

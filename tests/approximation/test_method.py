@@ -10,7 +10,7 @@ import pytest
 from lightawnet_edge.approximation import method as chooser
 from lightawnet_edge.approximation.method import MasksOf, engine_masks, quantize_best
 from lightawnet_edge.bundle.choices import MethodRecord
-from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.graph.simulation import simulated_masks
 from lightawnet_edge.specs import Method, Precision, Target
 from lightawnet_edge.targets import table

@@ -16,7 +16,7 @@ from lightawnet_edge.approximation.sensitivity import Study
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.choices import MethodRecord, RestoreRecord
 from lightawnet_edge.bundle.engine import Engine
-from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.specs import Method, Precision, Target
 from lightawnet_edge.targets import table

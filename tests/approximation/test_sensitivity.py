@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lightawnet_edge.approximation.sensitivity import sensitivity
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.engine import Engine
-from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.specs import Precision, Target
 from lightawnet_edge.targets import table

@@ -17,7 +17,7 @@ from lightawnet_edge.benchmarks.runner import BenchSpec, bench
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.manifest import Source, write_manifest
 from lightawnet_edge.bundle.store import sha256_of
-from lightawnet_edge.data.frames import read_frame
+from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.data.likeness import PRINTS, print_frame, write_prints
 from lightawnet_edge.data.pairs import find_pairs
 from lightawnet_edge.errors import ArtifactError, SpecError

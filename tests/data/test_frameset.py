@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from lightawnet_edge.bundle.store import digest_of, sha256_of
 from lightawnet_edge.data.frameset import FrameFile, FrameSet, read_each, spaced
 from lightawnet_edge.data.listing import describe_unused
-from lightawnet_edge.data.pixels import at_size
 from lightawnet_edge.data.samples import EVALUATION
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.machine.machine import physical_cores
@@ -232,15 +231,6 @@ def test_frames_and_truths_come_as_the_camera_of_a_contract_gives_them(dataset: 
     np.testing.assert_array_equal(rgb[0], bgr[0][:, :, ::-1])
     assert next(frames.frames(Size(40, 48), ColorOrder.GRAY)).shape == (40, 48)
     assert [mask.shape for mask in frames.truths(Size(40, 48))] == [(40, 48)] * 8
-
-
-def test_frame_and_truth_are_stretched_alike() -> None:
-    truth = np.zeros((20, 30), np.bool_)
-    truth[5:15, 10:20] = True
-    frame = np.repeat(truth[:, :, None], 3, axis=2).astype(np.uint8) * 255
-    big_frame, big_truth = at_size(frame, truth, Size(40, 60))
-    np.testing.assert_array_equal(big_frame[:, :, 0] > 127, big_truth)
-    assert big_truth.sum() == 4 * truth.sum()
 
 
 # --- digests

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lightawnet_edge.data.frames import image_files, read_frame
+from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.data.likeness import (
     ALIKE,
     agreements,
@@ -20,6 +20,7 @@ from lightawnet_edge.data.likeness import (
     read_prints,
     write_prints,
 )
+from lightawnet_edge.data.listing import image_files
 from lightawnet_edge.data.samples import CALIBRATION, EVALUATION
 from lightawnet_edge.errors import ArtifactError
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lightawnet_edge.data.frames import image_files, read_frame, read_mask, read_mask_values
+from lightawnet_edge.data.images import read_frame, read_stored
+from lightawnet_edge.data.listing import image_files
+from lightawnet_edge.data.masks import read_mask
 from lightawnet_edge.data.samples import CALIBRATION, EVALUATION, SAMPLES
 
 LIMIT_BYTES = 3_000_000
@@ -46,7 +48,7 @@ def test_frames_and_masks_are_pairs_of_one_size(half: Path) -> None:
 def test_masks_are_png_files_of_0_and_255(half: Path) -> None:
     for path in image_files(half / "masks").values():
         assert path.suffix == ".png"
-        assert set(np.unique(read_mask_values(path))) <= {0, 255}, path.name
+        assert set(np.unique(read_stored(path).pixels)) <= {0, 255}, path.name
 
 
 @both_halves

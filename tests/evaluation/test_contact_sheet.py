@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.evaluation.contact_sheet import PREDICTION, TRUTH, Tile, contact_sheet
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from lightawnet_edge.data.frames import read_frame, read_mask
+from lightawnet_edge.data.images import read_frame
+from lightawnet_edge.data.masks import read_mask
 from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
 from lightawnet_edge.evaluation.evaluation import read_evaluation
 from lightawnet_edge.evaluation.evaluator import EvalSpec, evaluate, frames_digest, write_evaluation

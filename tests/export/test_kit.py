@@ -16,8 +16,8 @@ from lightawnet_edge.bundle.choices import MethodRecord, RoutingDecision, Routin
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.kit import BuilderSettings, Tolerance
 from lightawnet_edge.calibration.frames import CalibrationSet
-from lightawnet_edge.data.frames import UInt8
 from lightawnet_edge.data.likeness import PRINTS
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import BackendUnavailableError, CheckFailedError, SpecError
 from lightawnet_edge.export import tensorrt
 from lightawnet_edge.export.describe import describe

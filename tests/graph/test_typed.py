@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from lightawnet_edge.bundle.contract import Contract
-from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
 from lightawnet_edge.graph.comparison import Numerics, Truths
 from lightawnet_edge.graph.comparison import compare as compare_all

@@ -10,7 +10,7 @@ import openvino
 import pytest
 
 from lightawnet_edge.bundle.bundle import Bundle
-from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.specs import Target
 from lightawnet_edge.targets.quantize import quantize

@@ -20,7 +20,9 @@ import numpy as np
 import typer
 
 from lightawnet_edge.benchmarks.process import COMMAND, WorkerProcess
-from lightawnet_edge.data.frames import UInt8, fit, image_files, read_frame
+from lightawnet_edge.data.images import read_frame
+from lightawnet_edge.data.listing import image_files
+from lightawnet_edge.data.pixels import UInt8, fit
 from lightawnet_edge.data.samples import CALIBRATION
 from lightawnet_edge.errors import EdgeError
 from lightawnet_edge.export.pipeline import export

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightawnet_edge.calibration.ranges import Histogram, Range, clip
-from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.specs import Method
 
 if TYPE_CHECKING:

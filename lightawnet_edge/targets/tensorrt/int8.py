@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightawnet_edge.calibration.ranges import reach
-from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.specs import Method
 from lightawnet_edge.targets.onnx.int8 import frame_reader, observe, quantized_tensors

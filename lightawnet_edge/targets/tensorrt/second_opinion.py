@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge.bundle.engine import Engine
-from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.graph.simulation import OUTPUTS, Runs
 from lightawnet_edge.specs import Precision, Target
 from lightawnet_edge.targets import table

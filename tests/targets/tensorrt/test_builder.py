@@ -22,7 +22,8 @@ from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.kit import BuilderSettings
 from lightawnet_edge.bundle.layers import LayerRecord
 from lightawnet_edge.calibration.frames import CalibrationSet
-from lightawnet_edge.data.frames import fit, read_frame
+from lightawnet_edge.data.images import read_frame
+from lightawnet_edge.data.pixels import fit
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.graph.device_graph import OPSET, DeviceModel, to_onnx
 from lightawnet_edge.graph.typed import islands, to_fp16

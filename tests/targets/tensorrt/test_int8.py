@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from lightawnet_edge.bundle.contract import Contract
-from lightawnet_edge.data.frames import UInt8
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.graph.device_graph import to_onnx
 from lightawnet_edge.graph.magnitudes import magnitudes
