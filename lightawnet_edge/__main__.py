@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from lightawnet_edge.errors import BackendUnavailableError
+from lightawnet_edge.errors import INTERRUPTED, BackendUnavailableError
 
 
 def main() -> None:
@@ -19,6 +19,8 @@ def main() -> None:
             "need: pip install 'lightawnet-edge[cli]'\n"
         )
         raise SystemExit(BackendUnavailableError.exit_code) from None
+    except KeyboardInterrupt:  # while it is imported
+        raise SystemExit(INTERRUPTED) from None
     cli.main()
 
 

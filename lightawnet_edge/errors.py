@@ -9,6 +9,9 @@ EdgeError
 
 from __future__ import annotations
 
+INTERRUPTED = 130
+"""Exit code of a program that was ended by Ctrl-C, as shells have it."""
+
 
 class EdgeError(Exception):
     """Base of all errors that the package raises on purpose."""

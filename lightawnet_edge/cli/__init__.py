@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -20,31 +23,37 @@ from lightawnet_edge.cli import (
     sensitivity,
     train,
 )
-from lightawnet_edge.cli.terminal import complain
-from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError
+from lightawnet_edge.cli.examples import PROGRAM, examples_of
+from lightawnet_edge.cli.failures import READER_GONE, explain
+from lightawnet_edge.cli.terminal import complain, take_every_letter
+from lightawnet_edge.errors import INTERRUPTED
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="LightAWNet from a PyTorch checkpoint to a measured engine on an edge device.",
     epilog="Exit codes: 0 done, 2 bad request, 3 bad or changed file, 4 backend cannot run here, "
     "5 check failed.",
 )
-app.command()(bench.demo)
-app.command()(device.doctor)
-app.command()(train.train)
-app.command("import-checkpoint")(train.import_checkpoint)
-app.command()(evaluate.evaluate)
-app.command()(evaluate.card)
-app.command()(calibrate.calibrate)
-app.command()(export.export)
-app.command()(build.build)
-app.command()(inspect.inspect)
-app.command()(sensitivity.sensitivity)
-app.command()(bench.bench)
-app.command()(device.run)
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": bench.demo,
+    "doctor": device.doctor,
+    "train": train.train,
+    "import-checkpoint": train.import_checkpoint,
+    "evaluate": evaluate.evaluate,
+    "card": evaluate.card,
+    "calibrate": calibrate.calibrate,
+    "export": export.export,
+    "build": build.build,
+    "inspect": inspect.inspect,
+    "sensitivity": sensitivity.sensitivity,
+    "bench": bench.bench,
+    "run": device.run,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name, epilog=examples_of(_name))(_command)
 
 
 def _print_version(asked: bool) -> None:
@@ -61,7 +70,7 @@ def root(
     version: Annotated[  # noqa: ARG001 - its callback does the work
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
+            "--version", "-V", callback=_print_version, is_eager=True, help="Print the version."
         ),
     ] = False,
 ) -> None:
@@ -70,25 +79,38 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; turn the package's own errors into one line and an exit code."""
+    """Run the command line; an error becomes a line on stderr and an exit code."""
     rest = [word for word in sys.argv[1:] if word != "--debug"]
     debug = len(rest) < len(sys.argv) - 1
+    take_every_letter()
     try:
-        app(["--debug", *rest] if debug else rest)  # it means the same wherever it stands
-    except EdgeError as error:
+        _run(["--debug", *rest] if debug else rest)  # it means the same wherever it stands
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        _settle_stdout()
+        raise SystemExit(READER_GONE) from None
+    except Exception as error:
         if debug:
             raise
-        complain(str(error))
-        raise SystemExit(error.exit_code) from None
-    except ModuleNotFoundError as error:
-        if debug:
-            raise
-        complain(
-            f"{error}. Install all that a workstation needs: pip install 'lightawnet-edge[all]'"
-        )
-        raise SystemExit(BackendUnavailableError.exit_code) from None
-    except OSError as error:
-        if debug or error.filename is None:
-            raise
-        complain(f"'{error.filename}': {error.strerror}.")
-        raise SystemExit(ArtifactError.exit_code) from None
+        text, code = explain(error)
+        with suppress(OSError):  # a full disk may be that of stderr
+            complain(text)
+        _settle_stdout()
+        raise SystemExit(code) from None
+
+
+def _run(words: list[str]) -> None:
+    try:
+        app(words, prog_name=PROGRAM)
+    except SystemExit:
+        sys.stdout.flush()  # here, since Python has no sentence for what fails at its very end
+        raise
+
+
+def _settle_stdout() -> None:
+    """Let go of a stdout that takes no more: what is left in its buffer is no second error."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,6 +10,7 @@ import typer
 
 from lightawnet_edge.benchmarks.plan import BenchSpec
 from lightawnet_edge.cli.options import Options, takes
+from lightawnet_edge.cli.paths import ENGINES, complete_bundle, expand_patterns, find_bundle
 from lightawnet_edge.cli.terminal import (
     JsonFlag,
     err_console,
@@ -26,7 +27,11 @@ def bench(
     *,
     bundles: Annotated[
         list[Path] | None,
-        typer.Argument(help="Bundles to measure. Default: every built one under engines/."),
+        typer.Argument(
+            help="Bundles to measure: folders, or names under engines/. Default: every built one "
+            "there.",
+            autocompletion=complete_bundle,
+        ),
     ] = None,
     options: Options,
     min_int8_share: Annotated[
@@ -45,7 +50,8 @@ def bench(
 
     check_share(min_int8_share)
     spec = BenchSpec(**options)
-    found = bundles or _built(find_bundles(Path("engines")))
+    named = [find_bundle(path) for path in expand_patterns(bundles or ())]
+    found = named or _built(find_bundles(ENGINES))
     _bench(found, spec, out, as_json, min_int8_share)
 
 
@@ -65,7 +71,7 @@ def demo(
     weights: Annotated[
         str, typer.Option(help="Checkpoint file, or name of packaged weights.")
     ] = "polypgen",
-    engines: Annotated[Path, typer.Option(help="Folder of bundles.")] = Path("engines"),
+    engines: Annotated[Path, typer.Option(help="Folder of bundles.")] = ENGINES,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of reports.")] = Path("reports"),
     calls: Annotated[int, typer.Option(help="Timed calls of each engine.")] = 200,
     limit: Annotated[

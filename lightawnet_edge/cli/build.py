@@ -8,12 +8,19 @@ from typing import Annotated
 
 import typer
 
+from lightawnet_edge.cli.paths import complete_bundle, find_bundle
 from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
 from lightawnet_edge.errors import BackendUnavailableError
 
 
 def build(
-    kit: Annotated[Path, typer.Argument(help="Folder that 'export --target tensorrt' wrote.")],
+    kit: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder that 'export --target tensorrt' wrote, or a name under engines/.",
+            autocompletion=complete_bundle,
+        ),
+    ],
     force: Annotated[
         bool, typer.Option("--force", help="Build again what is built, e.g. after an update.")
     ] = False,
@@ -23,6 +30,7 @@ def build(
     from lightawnet_edge.targets.tensorrt.finish import build_kit
     from lightawnet_edge.targets.tensorrt.kit_text import describe_kit
 
+    kit = find_bundle(kit)
     result = build_kit(kit, force=force, narrate=narrate)
     if as_json:
         manifest = result.bundle.manifest.to_json()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lightawnet_edge.cli.paths import complete_bundle, expand_patterns, find_bundle
 from lightawnet_edge.cli.terminal import JsonFlag, err_console, out_console, warn
 from lightawnet_edge.errors import ArtifactError
 
@@ -27,8 +28,16 @@ def doctor(as_json: JsonFlag = False) -> None:
 
 
 def run(
-    bundle: Annotated[Path, typer.Argument(help="Folder that 'export' wrote.")],
-    files: Annotated[list[Path], typer.Argument(help="Images, videos, or folders of them.")],
+    bundle: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder that 'export' wrote, or a name under engines/.",
+            autocompletion=complete_bundle,
+        ),
+    ],
+    files: Annotated[
+        list[Path], typer.Argument(help="Images, videos, folders of them, or patterns.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for masks and overlays.")] = Path(
         "masks"
     ),
@@ -43,11 +52,11 @@ def run(
     from lightawnet_edge.runtime.playback import expand, play
     from lightawnet_edge.runtime.segmenter import Segmenter
 
-    inputs = expand(files)
+    inputs = expand(expand_patterns(files))
     done: list[Played] = []
     skipped: list[Played] = []
     with (
-        Segmenter.load(bundle, threads=threads or None) as segmenter,
+        Segmenter.load(find_bundle(bundle), threads=threads or None) as segmenter,
         Progress(
             console=err_console, transient=True, disable=not err_console.is_terminal
         ) as progress,

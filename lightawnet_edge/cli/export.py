@@ -11,6 +11,7 @@ import typer
 from lightawnet_edge.bundle.kit import USUAL_SETTINGS, BuilderSettings
 from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
 from lightawnet_edge.specs import ColorOrder, Method, Precision, Routing, Size, Target
 
 _INT8, _TENSORRT = "INT8", "TensorRT"
@@ -18,6 +19,9 @@ _INT8, _TENSORRT = "INT8", "TensorRT"
 
 
 def export(
+    file: Annotated[
+        str, typer.Argument(metavar="[FILE]", help="The same as --weights.", show_default=False)
+    ] = "",
     target: Annotated[
         Target,
         typer.Option(
@@ -33,7 +37,7 @@ def export(
     ] = False,
     weights: Annotated[
         str, typer.Option(help="Checkpoint file, or name of packaged weights.")
-    ] = "polypgen",
+    ] = DEFAULT_WEIGHTS,
     routing: Annotated[
         Routing | None,
         typer.Option(
@@ -173,7 +177,7 @@ def export(
     spec = ExportSpec(
         target=target,
         precision=_precision(fp32=fp32, bf16=bf16, fp16=fp16, int8=int8),
-        weights=weights,
+        weights=_checkpoint(file, weights),
         routing=routing,
         frame=Size.parse(frame) if frame else None,
         network=Size.parse(network) if network else None,
@@ -215,6 +219,12 @@ def export(
             "nothing to do: this bundle exists, made from equal inputs (--force builds it again)"
         )
     out_console.print(describe(result.bundle), highlight=False, soft_wrap=True)
+
+
+def _checkpoint(file: str, weights: str) -> str:
+    if file and weights not in (DEFAULT_WEIGHTS, file):
+        raise SpecError(f"One checkpoint per bundle: found '{file}' and --weights {weights}.")
+    return file or weights
 
 
 def _precision(**flags: bool) -> Precision:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lightawnet_edge.cli.options import Options, takes
+from lightawnet_edge.cli.paths import complete_bundle, find_bundle
 from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.inspection.inspection import InspectSpec
@@ -18,7 +20,11 @@ from lightawnet_edge.inspection.inspection import InspectSpec
 def inspect(
     *,
     bundle: Annotated[
-        Path | None, typer.Argument(help="Folder that 'export' wrote; not with --routing.")
+        Path | None,
+        typer.Argument(
+            help="Folder that 'export' wrote, or a name under engines/; not with --routing.",
+            autocompletion=complete_bundle,
+        ),
     ] = None,
     routing: Annotated[
         str,
@@ -54,7 +60,8 @@ def inspect(
 
     if calibration is not None:
         raise SpecError("--calibration is for --routing CHECKPOINT. Leave it out for a bundle.")
-    found = look(InspectSpec(bundle=bundle, **options))
+    spec = InspectSpec(bundle=bundle, **options)
+    found = look(replace(spec, bundle=find_bundle(bundle)))
     if as_json:
         typer.echo(json.dumps(to_json(found), ensure_ascii=False))
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lightawnet_edge.cli.paths import complete_bundle, find_bundle
 from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
 
 if TYPE_CHECKING:
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
 
 def sensitivity(
-    bundle: Annotated[Path, typer.Argument(help="INT8 bundle, for openvino or onnx.")],
+    bundle: Annotated[
+        Path,
+        typer.Argument(
+            help="INT8 bundle for openvino or onnx: its folder, or a name under engines/.",
+            autocompletion=complete_bundle,
+        ),
+    ],
     data: Annotated[
         Path | None,
         typer.Option(
@@ -45,7 +52,7 @@ def sensitivity(
     from lightawnet_edge.data.pairs import at_size, find_pairs
     from lightawnet_edge.data.samples import EVALUATION
 
-    opened = Bundle.open(bundle)
+    opened = Bundle.open(find_bundle(bundle))
     contract = opened.manifest.contract
     pairs = find_pairs(data or EVALUATION, split, limit or None)
 

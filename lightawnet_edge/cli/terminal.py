@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -17,6 +20,34 @@ out_console = Console()
 err_console = Console(stderr=True)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
+
+_PLAIN = {
+    "−": "-", "–": "-", "—": "-", "─": "-", "·": "-", "→": "->", "…": "...", "≥": ">=", "°": "deg ",
+    "✓": "+", "✗": "x",
+}  # fmt: skip
+"""What stands for letters that a terminal lacks: a sign of a number must not become a '?'."""
+
+
+def take_every_letter() -> None:
+    """Have stdout and stderr write what their encoding lacks in letters that it has."""
+    codecs.register_error("plain", _plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="plain")
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    """Replace what cannot be encoded: known signs, bytes of a file's name, else '?'."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(map(_plain_letter, text)), error.end
+
+
+def _plain_letter(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":  # a byte that is no UTF-8, as Python holds it in a name
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return _PLAIN.get(letter, "?")
 
 
 def narrate(text: str) -> None:

@@ -12,12 +12,9 @@ import typer
 
 from lightawnet_edge.cli.options import Options, takes
 from lightawnet_edge.cli.terminal import JsonFlag, err_console, narrate
-from lightawnet_edge.errors import SpecError
+from lightawnet_edge.errors import INTERRUPTED, SpecError
 from lightawnet_edge.specs import Size
 from lightawnet_edge.training.config import TrainConfig
-
-INTERRUPTED = 130
-"""Exit code of a program that was ended by Ctrl-C, as shells have it."""
 
 
 @takes(TrainConfig, unset=True)

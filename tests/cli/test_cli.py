@@ -3,76 +3,109 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pytest
 import torch
+import typer
+from typer.testing import CliRunner
 
 from lightawnet_edge import __version__
-from lightawnet_edge.cli import main
+from lightawnet_edge.cli import app
+from lightawnet_edge.cli.examples import EXAMPLES
+from tests.cli.conftest import Cli
+from tests.conftest import MakeBundle
 
 Bundles = dict[tuple[str, str], Path]
 
 
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
+COMMANDS = tuple(EXAMPLES)
 
 
-Cli = Callable[..., Done]
+@pytest.mark.parametrize("flag", ["--version", "-V"])
+def test_the_version_has_a_short_form(cli: Cli, flag: str) -> None:
+    assert cli(flag).out.strip() == __version__
 
 
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["lightawnet-edge", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return Done(code, *capsys.readouterr())
-
-    return call
-
-
-def test_version_and_help(cli: Cli) -> None:
-    assert cli("--version").out.strip() == __version__
-    text = cli("--help").out
-    commands = (
-        "demo doctor train import-checkpoint evaluate card calibrate export build inspect "
-        "sensitivity bench run"
-    )
-    for command in commands.split():
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_names_every_command(cli: Cli, flag: str) -> None:
+    text = cli(flag).out
+    commands: Any = typer.main.get_command(app)
+    assert tuple(commands.commands) == COMMANDS
+    for command in COMMANDS:
         assert command in text
+    assert "Usage: lightawnet-edge [OPTIONS]" in text
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["export"],
-        ["build"],
-        ["inspect"],
-        ["bench"],
-        ["run"],
-        ["train"],
-        ["demo"],
-        ["doctor"],
-        ["import-checkpoint"],
-        ["evaluate"],
-        ["card"],
-    ],
-)
-def test_every_command_has_help(cli: Cli, arguments: list[str]) -> None:
-    done = cli(*arguments, "--help")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_lines_to_copy(cli: Cli, command: str) -> None:
+    done = cli(command, "-h")
     assert done.code == 0
-    assert "Usage" in done.out
+    assert f"Usage: lightawnet-edge {command}" in done.out
+    (first, *_) = EXAMPLES[command]
+    assert f"$ lightawnet-edge {first.split()[0]}" in done.out
+    assert done.out == cli(command, "--help").out
+
+
+@pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])
+def test_every_example_is_a_command_that_parses(line: str) -> None:
+    name, *words = line.split()
+    commands: Any = typer.main.get_command(app)
+    commands.commands[name].make_context(name, words)
+
+
+def test_a_shell_completes_commands_and_bundles(
+    make_bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_bundle("polypgen-onnx-int8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("_LIGHTAWNET_EDGE_COMPLETE", "complete_bash")
+
+    def complete(*words: str) -> list[str]:
+        monkeypatch.setenv("COMP_WORDS", " ".join(("lightawnet-edge", *words)))
+        monkeypatch.setenv("COMP_CWORD", str(len(words)))
+        return CliRunner().invoke(app, prog_name="lightawnet-edge").output.split()
+
+    assert complete("ins") == ["inspect"]
+    assert complete("inspect", "poly") == ["polypgen-onnx-int8"]
+    assert complete("inspect", "other") == [], "the shell goes on with files"
+    assert complete("export", "--target", "tensorrt") == ["tensorrt", "tensorrt-rtx"]
+
+
+def test_help_and_completion_import_nothing_heavy() -> None:
+    program = (
+        "import os, sys; os.environ['COMP_WORDS'] = 'lightawnet-edge inspect p'\n"
+        "os.environ['COMP_CWORD'] = '2'\n"
+        "from lightawnet_edge.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'cv2', 'onnx', 'onnxruntime', 'openvino', 'nncf', 'matplotlib'}\n"
+        "sys.exit(f'{heavy & set(sys.modules)}' if heavy & set(sys.modules) else 0)"
+    )
+    for words, variables in (
+        (["export", "-h"], {}),
+        ([], {"_LIGHTAWNET_EDGE_COMPLETE": "complete_bash"}),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words],
+            env={**os.environ, **variables}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+
+def test_export_takes_the_checkpoint_as_a_file_or_by_its_flag(
+    cli: Cli, checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    rest = ["--target", "onnx", "--calibration", dataset, "--out", tmp_path]
+    assert cli("export", checkpoint, *rest).out.startswith(str(tmp_path / "tiny-onnx-fp32"))
+    assert "nothing to do" in cli("export", "--weights", checkpoint, *rest).err
+    both = cli("export", checkpoint, "--weights", "kvasir", *rest)
+    assert both.code == 2
+    assert "One checkpoint per bundle" in both.err
 
 
 def test_doctor_has_a_line_per_target_and_a_reason_for_each_gap(cli: Cli) -> None:
@@ -190,7 +223,7 @@ def test_calibrate_writes_a_set_that_says_what_it_covers(
         (["evaluate", "--data", "nowhere"], 3, "'nowhere' has no folder 'images'"),
         (["evaluate", "--data", "nowhere", "--size", "100"], 2, "must be multiples of 16"),
         (["evaluate", "--data", "nowhere", "--weights", "nothing"], 3, "nor packaged weights"),
-        (["card", "nowhere"], 3, "Evaluation 'nowhere' cannot be read"),
+        (["card", "nowhere"], 3, "'nowhere' cannot be read"),
         (["train", "--data", "nowhere", "--out", "run"], 3, "nowhere"),
         (
             ["import-checkpoint", "nowhere.pkl", "--out", "x.safetensors"],
@@ -337,12 +370,6 @@ def test_import_checkpoint_converts_and_does_not_overwrite(cli: Cli, tmp_path: P
     assert done.code == 2
     assert "replace it with --force" in done.err
     assert (tmp_path / "ours.safetensors").read_text() == "mine"
-
-
-def test_a_reader_that_goes_away_gets_no_traceback() -> None:
-    program = f"{sys.executable} -m lightawnet_edge doctor --json | true"
-    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
-    assert done.stderr == ""
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(

@@ -1,0 +1,30 @@
+"""What is printed can be printed: letters that an encoding lacks, and names that are no UTF-8."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from lightawnet_edge.cli import terminal
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text", "written"),
+    [
+        ("ascii", "✓ −0.123 … +0.010 → 3 °C ≥ 1", b"+ -0.123 ... +0.010 -> 3 deg C >= 1"),
+        ("latin-1", "caf\u00e9 −1 ü ✗", b"caf\xe9 -1 \xfc x"),
+        ("ascii", "漢 ─", b"? -"),
+        ("utf-8", "caf\udce9.png ✓", b"caf\\xe9.png \xe2\x9c\x93"),
+    ],
+)
+def test_letters_that_are_not_there_are_written_with_those_that_are(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, text: str, written: bytes
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding=encoding))
+    terminal.take_every_letter()
+    terminal.out_console.print(text, soft_wrap=True, end="", highlight=False)
+    sys.stdout.flush()
+    assert raw.getvalue() == written
