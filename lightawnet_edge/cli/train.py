@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lightawnet_edge.cli.options import Options, takes
-from lightawnet_edge.cli.terminal import JsonFlag, err_console, narrate
+from lightawnet_edge.cli.terminal import JsonFlag, err_console, narrate, print_json
 from lightawnet_edge.errors import INTERRUPTED, SpecError
 from lightawnet_edge.specs import Size
 from lightawnet_edge.training.config import TrainConfig
@@ -63,7 +61,7 @@ def train(
     if os.environ.get("RANK", "0") != "0":
         return  # torchrun: the first process speaks for all
     if as_json:
-        typer.echo(json.dumps(asdict(result), default=str))
+        print_json(result)
     else:
         typer.echo(
             f"{result.checkpoint}: validation Dice {result.score.dice:.4f} "

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lightawnet_edge.codec import CodecError, decode, encode, json_text
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.options import option
 from lightawnet_edge.specs import Normalization, Size, check_network_size
@@ -20,6 +20,8 @@ LOSSES = ("bce-dice", "bce")
 OPTIMIZERS = ("muon", "adamw")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+"""A key of TOML that needs no quotes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,36 +200,6 @@ class TrainConfig:
             epoch -= phase.epochs
         return self.size
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, tables last, None left out: what stands in the TOML file."""
-        values: dict[str, Any] = {}
-        for item in dataclasses.fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, Size | Path):
-                values[item.name] = str(value)
-            elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-                values[item.name] = dataclasses.asdict(value)
-            elif item.name == "phases":
-                values[item.name] = [{"size": str(p.size), "epochs": p.epochs} for p in self.phases]
-            elif value is not None:
-                values[item.name] = value
-        return dict(sorted(values.items(), key=lambda pair: isinstance(pair[1], dict | list)))
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
-        """Inverse of `to_dict`; keys that are left out take their defaults.
-
-        Raises:
-            SpecError: A key is unknown, of a wrong type or out of range, or `data` or `out` lacks.
-        """
-        for needed in ("data", "out"):
-            if needed not in values:
-                raise SpecError(
-                    f"Training needs '{needed}': give --{needed}, or set it in the TOML file."
-                )
-        config: TrainConfig = _build(cls, values, "")
-        return config
-
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file into plain values.
@@ -256,12 +228,22 @@ def resolve(file: Path | None, flags: Mapping[str, Any], *, resume: bool = False
 
     Raises:
         ArtifactError: The file is missing or is not TOML.
-        SpecError: As for `TrainConfig.from_dict`.
+        SpecError: A key is unknown, of a wrong type or out of range, or `data` or `out` lacks.
     """
     if resume and file is None and flags.get("out"):
         saved = Path(flags["out"]) / CONFIG
         file = saved if saved.is_file() else None
-    return TrainConfig.from_dict(_laid_over(read_toml(file) if file else {}, flags))
+    usual = {"normalization": encode(Normalization())}  # a file may name one of its values alone
+    try:
+        given = _laid_over(_laid_over(usual, read_toml(file) if file else {}), encode(flags))
+        for needed in ("data", "out"):
+            if needed not in given:
+                raise SpecError(
+                    f"Training needs '{needed}': give --{needed}, or set it in the TOML file."
+                )
+        return decode(TrainConfig, given)
+    except CodecError as error:
+        raise SpecError(f"The training config cannot be used: {error}.") from error
 
 
 def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
@@ -276,60 +258,30 @@ def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any
 
 
 def to_toml(config: TrainConfig) -> str:
-    """Text that `read_toml` and `TrainConfig.from_dict` turn into an equal config."""
-    lines: list[str] = []
-    for key, value in config.to_dict().items():
-        if isinstance(value, dict):
-            lines += ["", f"[{key}]", *(_assignment(*item) for item in value.items())]
-        elif isinstance(value, list):
-            for table in value:
-                lines += ["", f"[[{key}]]", *(_assignment(*item) for item in table.items())]
-        else:
-            lines.append(_assignment(key, value))
+    """Text that `resolve` turns into an equal config: tables last, None left out."""
+    plain = {key: value for key, value in encode(config).items() if value is not None}
+    tables = {key: value for key, value in plain.items() if _is_table(value)}
+    lines = [_assignment(key, value) for key, value in plain.items() if key not in tables]
+    for key, value in tables.items():
+        array = isinstance(value, list)
+        for part in value if array else [value]:
+            lines += ["", f"[[{key}]]" if array else f"[{key}]"]
+            lines += [_assignment(*item) for item in part.items() if item[1] is not None]
     return "\n".join(lines) + "\n"
 
 
+def _is_table(value: object) -> bool:
+    return isinstance(value[0] if value and isinstance(value, list) else value, dict)
+
+
 def _assignment(key: str, value: object) -> str:
+    return f"{key if _BARE.fullmatch(key) else _toml(key)} = {_toml(value)}"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{{{', '.join(_assignment(*item) for item in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
     # JSON's strings, numbers and booleans are TOML's too, as long as DEL stays escaped.
-    return f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
-
-
-def _build(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:
-    known = {item.name: item for item in dataclasses.fields(cls)}
-    if unknown := [key for key in values if key not in known]:
-        raise SpecError(
-            f"Unknown key '{where}{unknown[0]}' in the training config. "
-            f"Known: {', '.join(where + key for key in known)}."
-        )
-    return cls(
-        **{key: _read(str(known[key].type), value, where + key) for key, value in values.items()}
-    )
-
-
-def _read(kind: str, value: Any, name: str) -> Any:
-    """Turn a plain value into the type of its field, which is known by its annotation's text."""
-    if kind in _NESTED:
-        if not isinstance(value, Mapping):
-            raise SpecError(f"{name}={value!r} must be a table: [{name}].")
-        return _build(_NESTED[kind], value, f"{name}.")
-    if kind == "tuple[Phase, ...]":
-        if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
-            raise SpecError(f"{name}={value!r} must be an array of tables: [[{name}]].")
-        return tuple(_build(Phase, item, f"{name}.") for item in value)
-    accepted, convert = _SCALARS[kind]
-    if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "bool"):
-        raise SpecError(f"{name}={value!r} is no {kind.removesuffix(' | None')}.")
-    return convert(value)
-
-
-_NESTED: dict[str, type[Any]] = {"Normalization": Normalization, "AugmentConfig": AugmentConfig}
-_SCALARS: dict[str, tuple[tuple[type[Any], ...], Any]] = {
-    "int": ((int,), int),
-    "float": ((int, float), float),
-    "bool": ((bool,), bool),
-    "str": ((str,), str),
-    "str | None": ((str,), str),
-    "Path": ((str, Path), Path),
-    "Path | None": ((str, Path), Path),
-    "Size": ((str, Size), lambda value: Size.parse(str(value))),
-}
+    return json_text(value).replace("\x7f", "\\u007f")

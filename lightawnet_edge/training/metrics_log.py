@@ -5,10 +5,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lightawnet_edge.bundle.store import replace_file
 from lightawnet_edge.scores.masks import SegmentationScore
@@ -59,11 +58,6 @@ class EpochRecord:
         return SegmentationScore(
             dice=self.dice, iou=self.iou, precision=self.precision, recall=self.recall
         )
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> EpochRecord:
-        """Inverse of `dataclasses.asdict`."""
-        return cls(**values)
 
 
 class Observer:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lightawnet_edge.bundle.store import replace_file
+from lightawnet_edge.codec import decode, encode
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.training.config import TrainConfig
 from lightawnet_edge.training.metrics_log import EpochRecord
@@ -59,7 +60,7 @@ class RunState:
     def save(self, path: Path) -> None:
         """Write aside and rename: a killed save leaves the last state whole."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
-        values["records"] = [dataclasses.asdict(record) for record in self.records]
+        values["records"] = encode(self.records)
         buffer = io.BytesIO()
         torch.save({"schema": SCHEMA, **values}, buffer)
         replace_file(path, buffer.getvalue())
@@ -74,7 +75,7 @@ class RunState:
         try:
             values = torch.load(path, map_location="cpu", weights_only=True)
             schema = values.pop("schema")
-            records = [EpochRecord.from_dict(row) for row in values.pop("records")]
+            records = decode(list[EpochRecord], values.pop("records"))
         except Exception as error:  # torch raises half a dozen unrelated types here
             raise ArtifactError(
                 f"'{path}' cannot be read as the state of a run: {error!r:.200}. Train anew with "
@@ -93,7 +94,7 @@ class RunState:
         Raises:
             SpecError: Names the keys that differ.
         """
-        now = config.to_dict()
+        now = encode(config)
         keys = sorted((now.keys() | self.config.keys()) - set(_FREE_KEYS))
         if changed := [key for key in keys if now.get(key) != self.config.get(key)]:
             raise SpecError(

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lightawnet_edge.bundle.store import replace_file
+from lightawnet_edge.codec import encode
 from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.model.checkpoint import not_finite, save_checkpoint
 from lightawnet_edge.model.metadata import CheckpointMeta
@@ -360,7 +361,7 @@ class _Run:
         write_csv(out / METRICS, self.records)
         scaler = self.accelerator.scaler
         RunState(
-            config=self.config.to_dict(),
+            config=encode(self.config),
             data=self.data,
             model=self.student.state_dict(),
             ema=weights,
