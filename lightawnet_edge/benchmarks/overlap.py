@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from lightawnet_edge.bundle.bundle import Bundle
-from lightawnet_edge.data.images import read_frame
+from lightawnet_edge.data.frameset import FrameSet
 from lightawnet_edge.data.likeness import (
     PRINTS,
     FramePrint,
@@ -14,7 +14,6 @@ from lightawnet_edge.data.likeness import (
     print_frame,
     read_prints,
 )
-from lightawnet_edge.data.pairs import Pair
 from lightawnet_edge.errors import ArtifactError, SpecError
 
 Overlap = Mapping[str, tuple[Match, ...] | None]
@@ -24,14 +23,14 @@ frames it was calibrated. Bundles without overlap are left out."""
 _SHOWN = 5
 
 
-def find_overlap(bundles: Mapping[str, Bundle], pairs: Sequence[Pair]) -> Overlap:
+def find_overlap(bundles: Mapping[str, Bundle], frames: FrameSet) -> Overlap:
     """Compare evaluation frames with the calibration sets of bundles, by pixels and by likeness.
 
     Frames that cannot be read are left out, as they are in the measurement.
 
     Args:
         bundles: Name to bundle, all verified.
-        pairs: Frames that accuracy will be measured on.
+        frames: Those that accuracy will be measured on.
 
     Raises:
         ArtifactError: A bundle's record of its calibration frames cannot be read.
@@ -39,7 +38,7 @@ def find_overlap(bundles: Mapping[str, Bundle], pairs: Sequence[Pair]) -> Overla
     calibrated = {
         name: bundle for name, bundle in bundles.items() if bundle.manifest.calibration is not None
     }
-    prints = _prints(pairs) if calibrated else []
+    prints = _prints(frames) if calibrated else []
     found: dict[str, tuple[Match, ...] | None] = {}
     for name, bundle in calibrated.items():
         if PRINTS not in bundle.manifest.files:
@@ -66,11 +65,11 @@ def refuse_overlap(overlap: Overlap) -> None:
             )
 
 
-def _prints(pairs: Sequence[Pair]) -> list[FramePrint]:
+def _prints(frames: FrameSet) -> list[FramePrint]:
     found = []
-    for pair in pairs:
+    for file in frames.files:
         try:
-            found.append(print_frame(pair.name, read_frame(pair.image)))
+            found.append(print_frame(file.stem, file.read()))
         except ArtifactError:
             continue
     return found

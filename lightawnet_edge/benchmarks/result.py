@@ -74,6 +74,8 @@ class BenchResult:
     overlap: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     """Bundle to those of the frames that its calibration set shows, too; None where it does not say
     on which frames it was calibrated."""
+    doubted: tuple[str, ...] = ()
+    """What is to be doubted of the frames and masks themselves."""
 
     def baseline_of(self, record: Record) -> Record | None:
         """The record that `record` is compared with."""
@@ -90,6 +92,7 @@ class BenchResult:
         """Reasons not to trust any of the numbers; those of one engine stand in its record."""
         found = [f"frame '{frame}' was skipped: {reason}" for frame, reason in self.skipped.items()]
         found += [_overlap_doubt(bundle, frames) for bundle, frames in self.overlap.items()]
+        found += self.doubted
         if (cpus := self.others) > MAX_OTHERS:
             found.append(f"other programs kept {cpus:.1f} CPUs busy while engines were timed")
         frames = min((len(record.scores) for record in self.records), default=0)
@@ -123,6 +126,7 @@ class BenchResult:
             "failures": [asdict(failure) for failure in self.failures],
             "skipped": dict(self.skipped),
             "overlap": dict(self.overlap),
+            "doubted": list(self.doubted),
             "pictures": [asdict(picture) for picture in self.pictures],
         }
 
@@ -146,6 +150,7 @@ class BenchResult:
                 bundle: frames and tuple(frames)
                 for bundle, frames in data.get("overlap", {}).items()
             },
+            doubted=tuple(data.get("doubted", ())),
         )
 
 

@@ -16,11 +16,12 @@ from lightawnet_edge.benchmarks.process import COMMAND
 from lightawnet_edge.benchmarks.result import BenchResult, Failure
 from lightawnet_edge.benchmarks.session import Session
 from lightawnet_edge.bundle.bundle import Bundle
-from lightawnet_edge.data.pairs import find_pairs
+from lightawnet_edge.data.frameset import FrameSet
+from lightawnet_edge.data.listing import describe_unused
 from lightawnet_edge.data.samples import EVALUATION
 from lightawnet_edge.machine.gpu_state import read_power_mode
 from lightawnet_edge.machine.machine import read_machine, read_state
-from lightawnet_edge.progress import OnStep
+from lightawnet_edge.progress import Narrate, OnStep
 
 __all__ = ["BenchSpec", "bench", "find_bundles"]
 
@@ -30,6 +31,7 @@ def bench(
     spec: BenchSpec,
     *,
     on_step: OnStep = lambda _: None,
+    narrate: Narrate = lambda _: None,
     command: Sequence[str] = COMMAND,
 ) -> BenchResult:
     """Measure latency and accuracy of bundles, and of the FP32 network in eager PyTorch.
@@ -41,6 +43,7 @@ def bench(
         bundles: Folders of bundles.
         spec: How to measure, and on which frames.
         on_step: Told of each step.
+        narrate: Told what lies in the folder of frames and is not used.
         command: Starts a worker process.
 
     Raises:
@@ -53,12 +56,14 @@ def bench(
     for bundle in opened:
         bundle.verify()
     plans = make_plans(opened, spec)
-    pairs = find_pairs(spec.data or EVALUATION, spec.split, spec.limit)
-    overlap = find_overlap(by_name(opened), pairs)
+    frames = FrameSet.open(spec.data or EVALUATION, masks=True, split=spec.split, limit=spec.limit)
+    for text in describe_unused(frames.unused):
+        narrate(text)
+    overlap = find_overlap(by_name(opened), frames)
     if not spec.allow_overlap:
         refuse_overlap(overlap)
     with ExitStack() as stack:
-        session = Session(spec, pairs, on_step, stack)
+        session = Session(spec, frames, on_step, stack)
         session.start(plans, command)
         before = read_state()
         session.time()
@@ -80,6 +85,7 @@ def bench(
             for name, error in session.errors.items()
         ),
         skipped=session.skipped,
+        doubted=session.doubts(),
         gpu=session.gpu,
         power_mode=read_power_mode(),
         overlap={

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lightawnet_edge.benchmarks.accuracy import frame_scores
 from lightawnet_edge.benchmarks.pictures import make_picture
@@ -22,8 +21,9 @@ from lightawnet_edge.benchmarks.records import Record
 from lightawnet_edge.benchmarks.result import Picture
 from lightawnet_edge.benchmarks.timing import Timing
 from lightawnet_edge.bundle.layers import LayerRecord, mac_shares
-from lightawnet_edge.data.pairs import Pair, at_size, spaced
-from lightawnet_edge.data.pixels import UInt8, fit
+from lightawnet_edge.data.frameset import FrameFile, FrameSet, spaced
+from lightawnet_edge.data.masks import Extent, doubt_inverted, extent
+from lightawnet_edge.data.pixels import Mask, UInt8, at_size, fit
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError, SpecError
 from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
 from lightawnet_edge.machine.gpu_state import GpuState, read_gpu
@@ -41,7 +41,6 @@ _SETTLE_S = 0.05
 1 ms of CPU time after a call, eager PyTorch's 2 ms, ONNX Runtime's (told not to spin) none."""
 
 Input = tuple[Size, ColorOrder]
-Mask = NDArray[np.bool_]
 _T = TypeVar("_T")
 
 
@@ -67,7 +66,7 @@ class Session:
     """Takes engines through the stages of a benchmark; one that fails leaves, the others go on."""
 
     def __init__(
-        self, spec: BenchSpec, pairs: Sequence[Pair], on_step: OnStep, stack: ExitStack
+        self, spec: BenchSpec, frames: FrameSet, on_step: OnStep, stack: ExitStack
     ) -> None:
         """`stack` holds the worker processes and the files that they share with this one."""
         self.threads = spec.threads or physical_cores()
@@ -75,7 +74,8 @@ class Session:
         self.skipped: dict[str, str] = {}
         self.gpu: CudaDevice | None = None
         self._spec = spec
-        self._pairs = pairs
+        self._files = frames.files
+        self._extents: list[Extent] = []
         self._on_step = on_step
         self._stack = stack
         self._scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
@@ -121,12 +121,20 @@ class Session:
         Raises:
             ArtifactError: No frame can be read; names the first.
         """
-        for pair in self._steps("accuracy", self._pairs):
+        for file in self._steps("accuracy", self._files):
             try:
-                for engine, mask, truth in self._segmented(pair, list(self._engines)):
-                    engine.scores[pair.name] = score_mask(mask, truth)
+                found = self._segmented(file, list(self._engines))
             except ArtifactError as error:
-                self.skipped[pair.name] = str(error)
+                self.skipped[file.stem] = str(error)
+                continue
+            for engine, mask, truth in found:
+                engine.scores[file.stem] = score_mask(mask, truth)
+            self._extents += [extent(truth) for _, _, truth in found[:1]]
+
+    def doubts(self) -> tuple[str, ...]:
+        """What is to be doubted of the frames that were scored."""
+        doubt = doubt_inverted(self._extents)
+        return (doubt,) if doubt else ()
 
     def read_back(self) -> None:
         """Ask every engine what it executes on this machine, now that all is measured."""
@@ -154,14 +162,16 @@ class Session:
         for record in records:
             for score in record.worst():
                 shown.setdefault(score.frame, set()).update((record.bundle, record.baseline))
-        pairs = [pair for pair in self._pairs if pair.name in shown]
-        return tuple(self._picture(p, shown[p.name]) for p in self._steps("pictures", pairs))
+        files = [file for file in self._files if file.stem in shown]
+        return tuple(
+            self._picture(file, shown[file.stem]) for file in self._steps("pictures", files)
+        )
 
-    def _picture(self, pair: Pair, names: Collection[str | None]) -> Picture:
-        frame, truth = pair.read(ColorOrder.RGB)
+    def _picture(self, file: FrameFile, names: Collection[str | None]) -> Picture:
+        frame, truth = file.read_pair()
         engines = [engine for engine in self._engines if engine.plan.name in names]
-        masks = {engine.plan.name: mask for engine, mask, _ in self._segmented(pair, engines)}
-        return make_picture(pair.name, frame, truth, masks)
+        masks = {engine.plan.name: mask for engine, mask, _ in self._segmented(file, engines)}
+        return make_picture(file.stem, frame, truth, masks)
 
     def _latency_files(self, inputs: Collection[Input]) -> dict[Input, Path]:
         """Write a few frames for each kind of input.
@@ -170,20 +180,20 @@ class Session:
             ArtifactError: None of them can be read; names the first.
         """
         readable = []
-        for index in spaced(len(self._pairs), _FRAMES):
-            pair = self._pairs[index]
+        for index in spaced(len(self._files), _FRAMES):
+            file = self._files[index]
             try:
-                pair.read(ColorOrder.RGB)
+                file.read_pair()
             except ArtifactError as error:
-                self.skipped[pair.name] = str(error)
+                self.skipped[file.stem] = str(error)
             else:
-                readable.append(pair)
+                readable.append(file)
         if not readable:
-            raise ArtifactError(f"No frame can be read: {next(iter(self.skipped.values()))}.")
+            raise ArtifactError(f"No frame can be read: {next(iter(self.skipped.values()))}")
         files = {}
         for size, color in inputs:
             files[size, color] = self._scratch / f"{size}-{color}.npy"
-            np.save(files[size, color], [fit(pair.read(color)[0], size) for pair in readable])
+            np.save(files[size, color], [fit(file.read(color), size) for file in readable])
         return files
 
     def _round(self, engine: _Engine) -> None:
@@ -209,7 +219,7 @@ class Session:
             engine.others.append(others_s / (time.perf_counter() - start))
 
     def _segmented(
-        self, pair: Pair, engines: Collection[_Engine]
+        self, file: FrameFile, engines: Collection[_Engine]
     ) -> list[tuple[_Engine, Mask, Mask]]:
         """Masks of those engines that do not fail, each with the truth at its size.
 
@@ -218,7 +228,7 @@ class Session:
         """
         found = []
         for size, color in {_input(engine.plan) for engine in engines}:
-            frame, truth = at_size(*pair.read(color), size)
+            frame, truth = at_size(*file.read_pair(color), size)
             np.save(self._scratch / "frame.npy", frame)
             for engine in (one for one in engines if _input(one.plan) == (size, color)):
                 if (mask := self._mask(engine)) is not None:

@@ -111,7 +111,7 @@ def _bench(
     from lightawnet_edge.benchmarks.runner import bench as measure
 
     with progress_bar() as show:
-        result = measure(bundles, spec, on_step=show)
+        result = measure(bundles, spec, on_step=show, narrate=narrate)
     page = write_report(result, out / folder_name(result))
     if as_json:
         typer.echo(json.dumps([record.summary() for record in result.records]))

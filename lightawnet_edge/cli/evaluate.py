@@ -33,7 +33,7 @@ def evaluate(
 
     spec = EvalSpec(**options)
     with progress_bar() as show:
-        measured = measure(spec, show)
+        measured = measure(spec, show, narrate)
     if out is not None:
         narrate(f"evaluation: {write_evaluation(measured, out)}")
     if as_json:

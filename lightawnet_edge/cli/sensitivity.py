@@ -13,10 +13,7 @@ from lightawnet_edge.cli.paths import complete_bundle, find_bundle
 from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from lightawnet_edge.data.pixels import UInt8
+    from lightawnet_edge.data.pixels import Mask, UInt8
 
 
 def sensitivity(
@@ -49,18 +46,22 @@ def sensitivity(
     from lightawnet_edge.approximation.sensitivity import sensitivity as measure
     from lightawnet_edge.approximation.sensitivity_report import console, to_json
     from lightawnet_edge.bundle.bundle import Bundle
-    from lightawnet_edge.data.pairs import at_size, find_pairs
+    from lightawnet_edge.data.frameset import FrameSet
+    from lightawnet_edge.data.listing import describe_unused
+    from lightawnet_edge.data.pixels import at_size
     from lightawnet_edge.data.samples import EVALUATION
 
     opened = Bundle.open(find_bundle(bundle))
     contract = opened.manifest.contract
-    pairs = find_pairs(data or EVALUATION, split, limit or None)
+    frames = FrameSet.open(data or EVALUATION, masks=True, split=split, limit=limit or None)
+    for text in describe_unused(frames.unused):
+        narrate(text)
 
-    def frames() -> Iterator[tuple[UInt8, NDArray[np.bool_]]]:
-        for pair in pairs:
-            yield at_size(*pair.read(contract.color), contract.frame)
+    def pairs() -> Iterator[tuple[UInt8, Mask]]:
+        for file in frames.files:
+            yield at_size(*file.read_pair(contract.color), contract.frame)
 
-    found = measure(opened, frames, worst=layers, narrate=narrate)
+    found = measure(opened, pairs, worst=layers, narrate=narrate)
     if as_json:
         typer.echo(json.dumps(to_json(found, opened.manifest.name), ensure_ascii=False))
     else:

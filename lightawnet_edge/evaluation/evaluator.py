@@ -7,21 +7,19 @@ preprocessing is the network's own, logits are resized back, and masks are compa
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lightawnet_edge import __version__
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.store import replace_file, sha256_of
 from lightawnet_edge.codec import dumps
-from lightawnet_edge.data.pairs import Pair, find_pairs
-from lightawnet_edge.data.pixels import UInt8, opencv
-from lightawnet_edge.data.splits import read_groups
+from lightawnet_edge.data.frameset import FrameFile, FrameSet
+from lightawnet_edge.data.listing import describe_unused
+from lightawnet_edge.data.pixels import Mask, UInt8, opencv
 from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.evaluation.contact_sheet import Tile, contact_sheet
 from lightawnet_edge.evaluation.evaluation import (
@@ -36,7 +34,7 @@ from lightawnet_edge.evaluation.evaluation import (
 )
 from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
 from lightawnet_edge.options import option
-from lightawnet_edge.progress import OnStep, Step
+from lightawnet_edge.progress import Narrate, OnStep, Step
 from lightawnet_edge.scores.masks import hd95, score_mask
 from lightawnet_edge.specs import ColorOrder, Size, check_network_size
 
@@ -45,8 +43,6 @@ if TYPE_CHECKING:
 
 THRESHOLD = 0.5
 """Probability from which a pixel is foreground."""
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,12 +135,20 @@ class Measured:
 
     result: Evaluation
     segment: TorchSegmenter
-    pairs: Mapping[str, Pair]
-    """Frames by their stems."""
+    frames: FrameSet
 
 
-def evaluate(spec: EvalSpec, on_step: OnStep = lambda _: None) -> Measured:
+def evaluate(
+    spec: EvalSpec, on_step: OnStep = lambda _: None, narrate: Narrate = lambda _: None
+) -> Measured:
     """Score a checkpoint on frames; every frame counts, so one that cannot be read is an error.
+
+    All frames are read once before the first is scored.
+
+    Args:
+        spec: What to evaluate, on what.
+        on_step: Told of each step.
+        narrate: Told what lies in the folder and is not used, and what is to be doubted.
 
     Raises:
         SpecError: The request does not fit the checkpoint or the data.
@@ -158,16 +162,19 @@ def evaluate(spec: EvalSpec, on_step: OnStep = lambda _: None) -> Measured:
 
     checkpoint = resolve(spec.weights)
     meta = read_metadata(checkpoint)
-    pairs = find_pairs(spec.data, spec.split, spec.limit)
-    groups = _groups(spec, pairs)
+    data = FrameSet.open(spec.data, masks=True, split=spec.split, limit=spec.limit)
+    groups = data.groups(spec.groups) if spec.groups else None
+    color = ColorOrder.RGB if meta.in_channels == 3 else ColorOrder.GRAY
+    for text in (*describe_unused(data.unused), *data.check_pairs(color, on_step)):
+        narrate(text)
     if spec.threads:
         torch.set_num_threads(spec.threads)
     segment = TorchSegmenter(checkpoint, meta, spec.size or meta.size)
     frames = []
-    for done, pair in enumerate(pairs):
-        on_step(Step("scoring", done, len(pairs)))
-        group = None if groups is None else groups.get(pair.name, UNKNOWN)
-        frames.append(_frame(pair, segment, group))
+    for done, file in enumerate(data.files):
+        on_step(Step("scoring", done, len(data)))
+        group = None if groups is None else groups.get(file.stem, UNKNOWN)
+        frames.append(_frame(file, segment, group))
     result = Evaluation(
         version=__version__,
         weights=Weights(
@@ -180,21 +187,22 @@ def evaluate(spec: EvalSpec, on_step: OnStep = lambda _: None) -> Measured:
         data=spec.data.resolve().name,
         split=None if spec.split is None else spec.split.name,
         limit=spec.limit,
-        frames_sha256=frames_digest(pairs),
+        frames_sha256=frames_digest(data),
         tools=_tools(),
         frames=tuple(frames),
     )
-    return Measured(result=result, segment=segment, pairs={pair.name: pair for pair in pairs})
+    return Measured(result=result, segment=segment, frames=data)
 
 
 def write_evaluation(measured: Measured, folder: Path) -> Path:
     """Write `evaluation.json` and `worst.jpg` into a folder; return the former."""
     result = measured.result
+    files = {file.stem: file for file in measured.frames.files}
     tiles = []
     for number, frame in enumerate(result.worst(WORST), start=1):
-        pair = measured.pairs[frame.stem]
-        picture, truth = pair.read(ColorOrder.RGB)
-        mask = measured.segment(pair.read(measured.segment.color)[0])
+        file = files[frame.stem]
+        picture, truth = file.read_pair()
+        mask = measured.segment(file.read(measured.segment.color))
         tiles.append(Tile(f"{number}  Dice {frame.dice:.2f}", picture, truth, mask))
     text = dumps(result, schema=SCHEMA, indent=1, sort_keys=False)
     replace_file(folder / WORST_JPEG, contact_sheet(tiles))
@@ -202,20 +210,21 @@ def write_evaluation(measured: Measured, folder: Path) -> Path:
     return folder / EVALUATION_JSON
 
 
-def frames_digest(pairs: Sequence[Pair]) -> str:
+def frames_digest(frames: FrameSet) -> str:
     """SHA-256 of the names and the bytes of images and masks: decoders cannot change it."""
     digest = hashlib.sha256()
-    for pair in pairs:
-        digest.update(f"{pair.name} {sha256_of(pair.image)} {sha256_of(pair.mask)}\n".encode())
+    for file in frames.files:
+        assert file.mask is not None  # the set was opened with masks
+        digest.update(f"{file.stem} {sha256_of(file.image)} {sha256_of(file.mask)}\n".encode())
     return digest.hexdigest()
 
 
-def _frame(pair: Pair, segment: TorchSegmenter, group: str | None) -> FrameResult:
-    frame, truth = pair.read(segment.color)
+def _frame(file: FrameFile, segment: TorchSegmenter, group: str | None) -> FrameResult:
+    frame, truth = file.read_pair(segment.color)
     mask = segment(frame)
     score = score_mask(mask, truth)
     return FrameResult(
-        stem=pair.name,
+        stem=file.stem,
         height=truth.shape[0],
         width=truth.shape[1],
         group=group,
@@ -227,18 +236,6 @@ def _frame(pair: Pair, segment: TorchSegmenter, group: str | None) -> FrameResul
         recall=score.recall,
         hd95_px=hd95(mask, truth),
     )
-
-
-def _groups(spec: EvalSpec, pairs: Sequence[Pair]) -> Mapping[str, str] | None:
-    if spec.groups is None:
-        return None
-    groups = read_groups(spec.groups)
-    if not any(pair.name in groups for pair in pairs):
-        raise SpecError(
-            f"None of the {len(pairs)} frames has a group in '{spec.groups}': expected stems like "
-            f"'{pairs[0].name}'. Give the groups of these frames with --groups FILE."
-        )
-    return groups
 
 
 def _tools() -> dict[str, str]:

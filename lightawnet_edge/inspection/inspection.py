@@ -13,10 +13,8 @@ from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.layers import LayerRecord, mac_shares
 from lightawnet_edge.bundle.manifest import Manifest
-from lightawnet_edge.data.images import read_frame
-from lightawnet_edge.data.listing import image_files
-from lightawnet_edge.data.pairs import spaced
-from lightawnet_edge.data.pixels import UInt8, fit
+from lightawnet_edge.data.frameset import FrameSet
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.data.samples import EVALUATION
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.machine.machine import busy_seconds, machine_summary, physical_cores
@@ -189,10 +187,9 @@ def read_layers(bundle: Bundle, threads: int) -> tuple[LayerRecord, ...]:
 
 def _frames(contract: Contract) -> tuple[list[UInt8], str | None]:
     """A few packaged frames, as the bundle takes them; or none, and the reason."""
-    files = list(image_files(EVALUATION / "images").values())
-    chosen = [files[index] for index in spaced(len(files), FRAMES)]
+    frames = FrameSet.open(EVALUATION, limit=FRAMES)
     try:
-        return [fit(read_frame(file, contract.color), contract.frame) for file in chosen], None
+        return list(frames.frames(contract.frame, contract.color)), None
     except BackendUnavailableError as error:
         return [], f"time per layer: {error}"
 

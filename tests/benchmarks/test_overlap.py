@@ -17,9 +17,9 @@ from lightawnet_edge.benchmarks.runner import BenchSpec, bench
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.manifest import Source, write_manifest
 from lightawnet_edge.bundle.store import sha256_of
+from lightawnet_edge.data.frameset import FrameSet
 from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.data.likeness import PRINTS, print_frame, write_prints
-from lightawnet_edge.data.pairs import find_pairs
 from lightawnet_edge.errors import ArtifactError, SpecError
 
 
@@ -58,7 +58,7 @@ def test_calibration_frames_are_recognized_by_pixels_and_by_likeness(
     cv2.imwrite(str(tmp_path / "small.jpg"), small)
     images = [folder / "images" / "f0.png", tmp_path / "small.jpg"]
     bundles = by_name([calibrated(make_bundle("b"), images), make_bundle("exact")])
-    overlap = find_overlap(bundles, find_pairs(folder, None, None))
+    overlap = find_overlap(bundles, FrameSet.open(folder))
     assert set(overlap) == {"b"}
     assert [(match.stem, match.same_pixels) for match in overlap["b"] or ()] == [
         ("f0", True),
@@ -74,7 +74,7 @@ def test_other_frames_are_no_overlap(make_bundle: Any, folder: Path, tmp_path: P
     (tmp_path / "split.txt").write_text("f2\nf3\n")
     bundle = calibrated(make_bundle("b"), [folder / "images" / "f0.png"])
     (folder / "images" / "f3.png").write_bytes(b"no image")  # the measurement will leave it out
-    overlap = find_overlap({"b": bundle}, find_pairs(folder, tmp_path / "split.txt", None))
+    overlap = find_overlap({"b": bundle}, FrameSet.open(folder, split=tmp_path / "split.txt"))
     assert overlap == {}
     refuse_overlap(overlap)
 
@@ -86,14 +86,14 @@ def test_many_frames_are_counted_not_listed(make_bundle: Any, folder: Path) -> N
             (folder / kind / f"f{index}.png").write_bytes(source.read_bytes())
     bundle = calibrated(make_bundle("b"), sorted((folder / "images").iterdir()))
     with pytest.raises(SpecError, match=r"on 8 of .*'f4' ~ .*, and 3 more\. Leave them out"):
-        refuse_overlap(find_overlap({"b": bundle}, find_pairs(folder, None, None)))
+        refuse_overlap(find_overlap({"b": bundle}, FrameSet.open(folder)))
 
 
 def test_a_bundle_that_does_not_name_its_frames_is_doubted(
     make_bundle: Any, folder: Path, make_result: Any
 ) -> None:
     silent = make_bundle("old", calibration=Source(name="set", sha256="0" * 64, frames=2))
-    overlap = find_overlap({"old": silent}, find_pairs(folder, None, None))
+    overlap = find_overlap({"old": silent}, FrameSet.open(folder))
     assert overlap == {"old": None}
     refuse_overlap(overlap)
     result = make_result(overlap=overlap)
@@ -107,7 +107,7 @@ def test_changed_prints_are_noticed(make_bundle: Any, folder: Path) -> None:
     with pytest.raises(ArtifactError, match="has changed since it was built"):
         bundle.verify()
     with pytest.raises(ArtifactError, match="cannot be understood: schema None"):
-        find_overlap({"b": bundle}, find_pairs(folder, None, None))
+        find_overlap({"b": bundle}, FrameSet.open(folder))
 
 
 def test_prints_do_not_count_as_engine(make_bundle: Any, folder: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from lightawnet_edge.benchmarks import session
 from lightawnet_edge.benchmarks.report import write_report
+from lightawnet_edge.benchmarks.result import BenchResult
 from lightawnet_edge.benchmarks.runner import BenchSpec, bench
 from lightawnet_edge.bundle.layers import mac_shares
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError, SpecError
@@ -131,6 +132,22 @@ def test_where_nothing_can_run_the_reason_of_the_first_is_raised(
 ) -> None:
     with pytest.raises(BackendUnavailableError, match="it is not installed"):
         bench([make_bundle("absent").path], BenchSpec(data=red, **QUICK), command=fake_command)
+
+
+def test_what_is_not_used_is_told_and_inverted_masks_are_doubted(
+    make_bundle: Any, red: Path, fake_command: list[str]
+) -> None:
+    (red / "images" / "clip.mpg").touch()
+    for file in (red / "masks").iterdir():
+        mask = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        assert mask is not None
+        cv2.imwrite(str(file), 255 - mask)
+    told: list[str] = []
+    spec = BenchSpec(data=red, baseline=False, **QUICK)
+    result = bench([make_bundle("good").path], spec, narrate=told.append, command=fake_command)
+    assert told == ["not used of 'images': 1 video (clip.mpg)"]
+    assert any("they look inverted" in doubt for doubt in result.doubts)
+    assert BenchResult.from_json(result.to_json()) == result
 
 
 def test_a_broken_frame_is_left_out_for_all_and_doubted(

@@ -102,8 +102,26 @@ def test_groups_of_other_frames_are_refused(checkpoint: Path, frames: Path, tmp_
 
 def test_a_frame_that_cannot_be_read_fails_the_evaluation(checkpoint: Path, frames: Path) -> None:
     (frames / "images" / "f1.png").write_bytes(b"broken")
-    with pytest.raises(ArtifactError, match=r"f1\.png' cannot be decoded"):
+    cv2.imwrite(str(frames / "masks" / "f2.png"), np.full((64, 64), 100, np.uint8))
+    with pytest.raises(
+        ArtifactError,
+        match=r"has 2 problems: .*f1\.png' cannot be decoded .*; Mask '.*f2\.png' is not binary",
+    ):
         evaluate(spec(checkpoint, frames))
+
+
+def test_what_is_not_used_is_told_and_inverted_masks_are_doubted(
+    checkpoint: Path, frames: Path
+) -> None:
+    (frames / "images" / "clip.mpg").touch()
+    for file in (frames / "masks").iterdir():
+        mask = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        assert mask is not None
+        cv2.imwrite(str(file), 255 - mask)
+    told: list[str] = []
+    evaluate(spec(checkpoint, frames), narrate=told.append)
+    assert told[0] == "not used of 'images': 1 video (clip.mpg)"
+    assert "they look inverted" in told[1]
 
 
 def test_gray_checkpoints_take_gray_frames(frames: Path, tmp_path: Path) -> None:
@@ -119,7 +137,8 @@ def test_gray_checkpoints_take_gray_frames(frames: Path, tmp_path: Path) -> None
 def test_progress_is_told(checkpoint: Path, frames: Path) -> None:
     seen: list[Step] = []
     evaluate(spec(checkpoint, frames, limit=2), seen.append)
-    assert seen == [Step("scoring", 0, 2), Step("scoring", 1, 2)]
+    checked = [Step("checking", done, 2) for done in range(3)]
+    assert seen == [*checked, Step("scoring", 0, 2), Step("scoring", 1, 2)]
 
 
 def test_the_folder_holds_what_was_measured_and_a_light_picture(
@@ -146,8 +165,7 @@ def test_the_digest_knows_every_byte_of_images_and_masks(
     checkpoint: Path, frames: Path, tmp_path: Path
 ) -> None:
     def digest() -> str:
-        pairs = evaluate(spec(checkpoint, frames, limit=1)).pairs
-        return frames_digest(list(pairs.values()))
+        return frames_digest(evaluate(spec(checkpoint, frames, limit=1)).frames)
 
     before = digest()
     shutil.copy(frames / "masks" / "f2.png", tmp_path / "kept.png")

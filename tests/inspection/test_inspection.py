@@ -20,6 +20,7 @@ from rich.console import Console
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
+from lightawnet_edge.data.frameset import FrameSet
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.inspection import inspection
 from lightawnet_edge.inspection.inspection import Inspection, InspectSpec, Profile, inspect
@@ -221,7 +222,7 @@ def test_without_opencv_the_kernels_are_still_told(
     def absent(*_: object) -> object:
         raise BackendUnavailableError("opencv", "No module named 'cv2'")
 
-    monkeypatch.setattr(inspection, "read_frame", absent)
+    monkeypatch.setattr(FrameSet, "frames", absent)
     found = inspect(InspectSpec(bundle=make_bundle("b", layers=RECORDED).path))
     assert found.here
     assert found.profile is None
