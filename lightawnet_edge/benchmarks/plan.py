@@ -48,7 +48,7 @@ class BenchSpec:
     warmup: int = 10
     """Untimed calls of each engine before the first round."""
     threads: int | None = option(
-        "CPU threads of every engine; 0: physical cores.",
+        "CPU threads of every engine; 0: the physical cores, within a CPU quota.",
         default=None,
         none=0,
     )

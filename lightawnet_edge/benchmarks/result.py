@@ -10,6 +10,7 @@ from typing import Any
 
 from lightawnet_edge.benchmarks.records import Record
 from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.machine.cgroup import Throttled
 from lightawnet_edge.machine.cuda_driver import CudaDevice
 from lightawnet_edge.machine.machine import Machine, MachineState
 from lightawnet_edge.scores.latency import MAX_OTHERS, MIN_FRAMES
@@ -88,6 +89,15 @@ class BenchResult:
         return sum(rounds) / len(rounds) if rounds else 0.0
 
     @property
+    def throttled(self) -> Throttled:
+        """What a CPU quota has cost while engines were timed; nothing where that is not known."""
+        before, after = self.before, self.after
+        return Throttled(
+            times=(after.quota_throttled or 0) - (before.quota_throttled or 0),
+            seconds=(after.quota_throttled_s or 0.0) - (before.quota_throttled_s or 0.0),
+        )
+
+    @property
     def doubts(self) -> list[str]:
         """Reasons not to trust any of the numbers; those of one engine stand in its record."""
         found = [f"frame '{frame}' was skipped: {reason}" for frame, reason in self.skipped.items()]
@@ -95,6 +105,11 @@ class BenchResult:
         found += self.doubted
         if (cpus := self.others) > MAX_OTHERS:
             found.append(f"other programs kept {cpus:.1f} CPUs busy while engines were timed")
+        if (cost := self.throttled).times > 0:
+            found.append(
+                f"the CPU quota stopped programs {cost.times} times while engines were timed, for "
+                f"{cost.seconds:.1f} s over all CPUs: raise it, or give fewer --threads"
+            )
         frames = min((len(record.scores) for record in self.records), default=0)
         if frames < MIN_FRAMES:
             found.append(

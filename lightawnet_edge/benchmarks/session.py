@@ -27,7 +27,7 @@ from lightawnet_edge.data.pixels import Mask, UInt8, at_size, fit
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError, SpecError
 from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
 from lightawnet_edge.machine.gpu_state import GpuState, read_gpu
-from lightawnet_edge.machine.machine import busy_seconds, physical_cores
+from lightawnet_edge.machine.machine import busy_seconds, default_threads
 from lightawnet_edge.progress import OnStep, Step
 from lightawnet_edge.scores.masks import SegmentationScore, score_mask
 from lightawnet_edge.specs import TENSORRT_TARGETS, ColorOrder, Size
@@ -69,7 +69,7 @@ class Session:
         self, spec: BenchSpec, frames: FrameSet, on_step: OnStep, stack: ExitStack
     ) -> None:
         """`stack` holds the worker processes and the files that they share with this one."""
-        self.threads = spec.threads or physical_cores()
+        self.threads = spec.threads or default_threads()
         self.errors: dict[str, EdgeError] = {}
         self.skipped: dict[str, str] = {}
         self.gpu: CudaDevice | None = None

@@ -18,7 +18,7 @@ from lightawnet_edge.data.masks import read_mask
 from lightawnet_edge.data.samples import EVALUATION
 from lightawnet_edge.data.splits import split_stems
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.machine.machine import physical_cores
+from lightawnet_edge.machine.machine import default_threads
 from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
 from lightawnet_edge.options import option
 from lightawnet_edge.progress import OnStep, Step
@@ -136,7 +136,7 @@ def _each(
     stage: str, call: Callable[[str, Path], _T], images: Mapping[str, Path], on_step: OnStep
 ) -> Iterator[_T]:
     """Call for every image, in order; OpenCV decodes beside Python."""
-    with ThreadPoolExecutor(physical_cores()) as threads:
+    with ThreadPoolExecutor(default_threads()) as threads:
         for done, found in enumerate(threads.map(call, images, images.values())):
             on_step(Step(stage, done, len(images)))
             yield found

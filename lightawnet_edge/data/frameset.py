@@ -25,7 +25,7 @@ from lightawnet_edge.data.masks import Extent, doubt_inverted, extent, read_mask
 from lightawnet_edge.data.pixels import Mask, UInt8, fit, fit_mask
 from lightawnet_edge.data.splits import read_groups, split_stems
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.machine.machine import physical_cores
+from lightawnet_edge.machine.machine import default_threads
 from lightawnet_edge.progress import OnStep, Step
 from lightawnet_edge.specs import ColorOrder, Size
 
@@ -220,7 +220,7 @@ def read_each(
         on_step: Hears how many are done, before each and at the end.
     """
     tell = on_step or (lambda _: None)
-    threads = physical_cores()
+    threads = default_threads()
     left = iter(files)
     with ThreadPoolExecutor(threads) as pool:
         waiting = deque(pool.submit(read, file) for file in islice(left, 2 * threads))

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.machine.cuda_driver import find_device
-from lightawnet_edge.machine.machine import read_machine
+from lightawnet_edge.machine.machine import default_threads, read_machine
 from lightawnet_edge.specs import Target
 from lightawnet_edge.targets import table
 from lightawnet_edge.targets.tensorrt.devices import DEVICES, RTX, RTX_CAPABILITIES
@@ -121,6 +121,8 @@ def _cpu() -> Finding:
     can = tuple(f"fast {name} ({', '.join(flags)})" for name, flags in has.items() if flags)
     cannot = tuple(f"no fast {name}" for name, flags in has.items() if not flags)
     cores = f"{machine.cores} core{'s' if machine.cores > 1 else ''}, {machine.cpus} threads"
+    if machine.quota_cpus is not None:
+        cores += f", a CPU quota of {machine.quota_cpus:g}: engines take {default_threads()}"
     return Finding(name="cpu", version=None, can=(machine.cpu, cores, *can), cannot=cannot)
 
 

@@ -17,7 +17,8 @@ from lightawnet_edge.data.frameset import FrameSet
 from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.data.samples import EVALUATION
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
-from lightawnet_edge.machine.machine import busy_seconds, machine_summary, physical_cores
+from lightawnet_edge.machine.cgroup import read_throttled
+from lightawnet_edge.machine.machine import busy_seconds, default_threads, machine_summary
 from lightawnet_edge.options import option
 from lightawnet_edge.scores.latency import MAX_OTHERS
 from lightawnet_edge.targets import table
@@ -26,6 +27,7 @@ from lightawnet_edge.targets.base import WARMUP, ReadBack
 SCHEMA = 1  # 1: first version. Say here what every later number changed.
 FRAMES = 8
 """Packaged frames that are profiled, in turn."""
+_OFF = "times are too long, shares may be off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,9 @@ class InspectSpec:
     bundle: Path
     profile: bool = option("Time every layer, on packaged frames.", default=True)
     calls: int = option("Profiled calls; times are their means.", default=30)
-    threads: int | None = option("CPU threads; 0: physical cores.", default=None, none=0)
+    threads: int | None = option(
+        "CPU threads; 0: the physical cores, within a CPU quota.", default=None, none=0
+    )
 
     def __post_init__(self) -> None:
         if self.calls < 1:
@@ -56,6 +60,8 @@ class Profile:
     """Sum over the layers."""
     others: float | None
     """CPUs that other programs kept busy meanwhile; None where the system does not say."""
+    throttled: int = 0
+    """Times that a CPU quota stopped programs meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +118,19 @@ class Inspection:
     @property
     def doubts(self) -> list[str]:
         """Reasons not to trust the times."""
-        others = None if self.profile is None else self.profile.others
-        if others is None or others <= MAX_OTHERS:
+        if self.profile is None:
             return []
-        text = f"other programs kept {others:.1f} CPUs busy: times are too long, shares may be off"
-        return [f"{text}. Inspect on a quiet machine"]
+        found = []
+        if (others := self.profile.others) is not None and others > MAX_OTHERS:
+            found.append(
+                f"other programs kept {others:.1f} CPUs busy: {_OFF}. Inspect on a quiet machine"
+            )
+        if times := self.profile.throttled:
+            found.append(
+                f"the CPU quota stopped programs {times} times: {_OFF}. Raise it, or give fewer "
+                "--threads"
+            )
+        return found
 
     def mac_share(self, layer: LayerRecord) -> float:
         """Share of a layer in the convolution MACs."""
@@ -148,7 +162,7 @@ def inspect(spec: InspectSpec) -> Inspection:
             "Export it again."
         )
     frames, no_frames = _frames(manifest.contract) if spec.profile else ([], None)
-    before = _used()
+    before, stopped = _used(), _stopped()
     found, toolchain, no_engine = _read_back(bundle, spec, frames)
     others = _others(before, _used())
     layers = manifest.layers if found is None else _joined(manifest.layers, found)
@@ -160,6 +174,7 @@ def inspect(spec: InspectSpec) -> Inspection:
             call_s=found.call_s,
             layers_s=sum(layer.seconds or 0.0 for layer in layers),
             others=others,
+            throttled=_stopped() - stopped,
         )
     return Inspection(
         manifest=manifest,
@@ -202,7 +217,7 @@ def _read_back(
     calls = list(islice(cycle(frames), WARMUP + spec.calls))
     try:
         backend = table.get_for(manifest.target, manifest.precision)
-        found = backend.read_back(bundle.engine, spec.threads or physical_cores(), calls)
+        found = backend.read_back(bundle.engine, spec.threads or default_threads(), calls)
     except BackendUnavailableError as error:
         return None, None, f"what runs on this machine: {error}"
     return found, f"{manifest.target} {backend.version()}", None
@@ -230,6 +245,12 @@ def _joined(recorded: tuple[LayerRecord, ...], found: ReadBack) -> tuple[LayerRe
 def _used() -> tuple[float | None, float, float]:
     """CPU seconds of all programs, CPU seconds of this one, and the time."""
     return busy_seconds(), time.process_time(), time.perf_counter()
+
+
+def _stopped() -> int:
+    """Times that a CPU quota has stopped programs; 0 where the system does not say."""
+    found = read_throttled()
+    return 0 if found is None else found.times
 
 
 def _others(

@@ -120,6 +120,7 @@ def to_json(found: Inspection) -> dict[str, Any]:
             "call_s": profile.call_s,
             "layers_s": profile.layers_s,
             "others": profile.others,
+            "throttled": profile.throttled,
         },
         "work": [
             {"kind": w.kind, "layers": w.layers, "seconds": w.seconds, "share": w.share}

@@ -5,6 +5,7 @@ Everything is read from files of the system; what cannot be read is None, never 
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from lightawnet_edge.machine.cgroup import cpu_quota, read_text, read_throttled
 
 _CPUS = Path("/sys/devices/system/cpu")
 _FLAGS = (
@@ -33,6 +36,9 @@ class Machine:
     """Physical cores that this process may use."""
     cpus: int
     """Logical CPUs that this process may use."""
+    quota_cpus: float | None = None
+    """Seconds of CPU time that it and what shares its control groups may take in a second; None:
+    no limit."""
     memory_bytes: int | None
     system: str
     virtual: bool | None
@@ -62,6 +68,10 @@ class MachineState:
     """Times that any core was slowed down for its heat, since the system started."""
     temperature_c: float | None
     """Of the hottest sensor, in degrees Celsius."""
+    quota_throttled: int | None = None
+    """Times that a CPU quota stopped this program, or what shares it, since it was set."""
+    quota_throttled_s: float | None = None
+    """Of waiting for the quota's next period, summed over CPUs."""
 
 
 def read_machine() -> Machine:
@@ -73,10 +83,11 @@ def read_machine() -> Machine:
         isa=tuple(flag for flag in _FLAGS if flag in flags),
         cores=physical_cores(),
         cpus=len(_allowed_cpus()),
+        quota_cpus=cpu_quota(),
         memory_bytes=_memory_bytes(),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         virtual="hypervisor" in flags if flags else None,
-        governor=_read(_CPUS / "cpu0/cpufreq/scaling_governor"),
+        governor=read_text(_CPUS / "cpu0/cpufreq/scaling_governor"),
         versions=_versions(),
     )
 
@@ -88,43 +99,50 @@ def machine_summary() -> dict[str, Any]:
         "cpu": machine.cpu,
         "isa": list(machine.isa),
         "cores": machine.cores,
+        "quota_cpus": machine.quota_cpus,
         "system": machine.system,
     }
 
 
 def read_state() -> MachineState:
-    """Read load, clock and heat now."""
+    """Read load, clock, heat and what a CPU quota has cost now."""
     frequencies = _numbers(_CPUS, "cpu[0-9]*/cpufreq/scaling_cur_freq")
     throttles = _numbers(_CPUS, "cpu[0-9]*/thermal_throttle/core_throttle_count")
     temperatures = _numbers(Path("/sys/class/thermal"), "thermal_zone*/temp")
-    load = _read(Path("/proc/loadavg"))
+    load, quota = read_text(Path("/proc/loadavg")), read_throttled()
     return MachineState(
         load_1min=float(load.split()[0]) if load else None,
         frequency_hz=1000 * sum(frequencies) / len(frequencies) if frequencies else None,
         throttled=int(sum(throttles)) if throttles else None,
         temperature_c=max(temperatures) / 1000 if temperatures else None,
+        quota_throttled=None if quota is None else quota.times,
+        quota_throttled_s=None if quota is None else quota.seconds,
     )
 
 
 def busy_seconds() -> float | None:
     """CPU time that all programs, and the hypervisor, have taken since the system started."""
-    text = _read(Path("/proc/stat"))
+    text = read_text(Path("/proc/stat"))
     if text is None:
         return None
     user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, text.split()[1:9])
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
-def physical_cores() -> int:
-    """Physical cores that this process may use, at least 1.
+def default_threads() -> int:
+    """Threads that an engine gets unless told otherwise: the cores, as far as a quota lasts.
 
-    A convolution gains nothing from a core's second thread. A container's CPU quota counts, too.
+    More threads than a CPU quota has CPUs use it up together and wait together for the rest of its
+    period, mostly 0.1 s.
     """
-    cpus = _allowed_cpus()
-    siblings = {_read(_CPUS / f"cpu{cpu}/topology/thread_siblings_list") or cpu for cpu in cpus}
-    quota, _, period = (_read(Path("/sys/fs/cgroup/cpu.max")) or "max").partition(" ")
-    limit = int(quota) // int(period) if quota.isdigit() and period.isdigit() else len(siblings)
-    return max(1, min(len(siblings), limit))
+    quota = cpu_quota()
+    return physical_cores() if quota is None else max(1, min(physical_cores(), math.ceil(quota)))
+
+
+def physical_cores() -> int:
+    """Physical cores that this process may use: a second thread on one speeds up no convolution."""
+    siblings = "topology/thread_siblings_list"
+    return len({read_text(_CPUS / f"cpu{cpu}" / siblings) or cpu for cpu in _allowed_cpus()})
 
 
 def _allowed_cpus() -> set[int]:
@@ -135,7 +153,7 @@ def _allowed_cpus() -> set[int]:
 
 def _cpuinfo() -> dict[str, str]:
     """The first CPU's fields."""
-    first = (_read(Path("/proc/cpuinfo")) or "").split("\n\n")[0]
+    first = (read_text(Path("/proc/cpuinfo")) or "").split("\n\n")[0]
     pairs = (line.partition(":") for line in first.splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}
 
@@ -160,12 +178,5 @@ def _versions() -> dict[str, str]:
 
 
 def _numbers(folder: Path, pattern: str) -> list[float]:
-    texts = (_read(path) for path in sorted(folder.glob(pattern)))
+    texts = (read_text(path) for path in sorted(folder.glob(pattern)))
     return [float(text) for text in texts if text]
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8").strip() or None
-    except OSError:
-        return None

@@ -35,7 +35,7 @@ class Segmenter:
 
         Args:
             bundle: The bundle's folder.
-            threads: CPU threads of the engine; None leaves the choice to the backend.
+            threads: CPU threads of the engine; None takes the physical cores, within a CPU quota.
 
         Raises:
             ArtifactError: The folder is no bundle, or a file of it has changed.

@@ -90,6 +90,12 @@ def latency_doubts(rounds_s: Sequence[Sequence[float]]) -> list[str]:
     return found
 
 
+def is_steady(rounds_s: Sequence[Sequence[float]]) -> bool:
+    """Whether calls and rounds agree well enough for their p50 to be divided by another's."""
+    latency = summarize([sample for samples in rounds_s for sample in samples])
+    return latency.mad_s / latency.p50_s <= MAX_SPREAD and abs(drift(rounds_s)) <= MAX_DRIFT
+
+
 def drift(rounds_s: Sequence[Sequence[float]]) -> float:
     """Relative change of the median call from the first third of the rounds to the last third.
 

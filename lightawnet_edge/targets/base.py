@@ -106,7 +106,7 @@ class Backend(Protocol):
         """
 
     def load(self, engine: Engine, threads: int | None) -> Session:
-        """Load a built engine from its bytes; `threads` None leaves the choice to the toolchain.
+        """Load a built engine from its bytes; `threads` None takes `default_threads()`.
 
         Raises:
             ArtifactError: The toolchain does not take it.

@@ -95,6 +95,24 @@ def test_doubts_about_the_machine_and_the_data(make_result: Any) -> None:
     ]
 
 
+def test_a_quota_that_ran_out_while_engines_were_timed_is_a_doubt(make_result: Any) -> None:
+    quiet = make_result()
+    before = replace(quiet.before, quota_throttled=40, quota_throttled_s=3.0)
+    after = replace(quiet.after, quota_throttled=77, quota_throttled_s=5.25)
+    assert make_result(before=before, after=after).doubts[0] == (
+        "the CPU quota stopped programs 37 times while engines were timed, for 2.2 s over all "
+        "CPUs: raise it, or give fewer --threads"
+    )
+    assert make_result(before=before, after=before).doubts == quiet.doubts
+
+
+def test_a_report_from_before_quotas_were_seen_is_read(make_result: Any) -> None:
+    data = make_result().to_json()
+    for place, field in (("machine", "quota_cpus"), ("before", "quota_throttled")):
+        del data[place][field]
+    assert BenchResult.from_json(data) == make_result()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lightawnet_edge.benchmarks.report import html
+from lightawnet_edge.benchmarks.result import BenchResult
 from lightawnet_edge.benchmarks.verdict import executed_text, headline, lead, tiles
 from lightawnet_edge.scores.intervals import Interval
 from lightawnet_edge.scores.text import dice_texts, milliseconds, percent
@@ -62,13 +66,76 @@ def test_engines_that_take_turns_in_being_faster_are_not_told_apart(
     assert text.startswith("first is the fastest, not to be told apart from second: 8.08 ms")
 
 
-def test_a_busy_machine_is_told_at_once(make_result: Any) -> None:
-    records = [
+def busy(result: BenchResult) -> BenchResult:
+    """Beside another busy program."""
+    records = tuple(
         replace(record, timing=replace(record.timing, others=(0.8,) * 10))
-        for record in make_result().records
-    ]
-    text = headline(make_result(records=tuple(records)))
-    assert text.endswith("The machine was busy: see the doubts.")
+        for record in result.records
+    )
+    return replace(result, records=records)
+
+
+def throttled(result: BenchResult) -> BenchResult:
+    """In a container whose CPU quota ran out."""
+    return replace(
+        result,
+        before=replace(result.before, quota_throttled=2, quota_throttled_s=0.1),
+        after=replace(result.after, quota_throttled=9, quota_throttled_s=0.7),
+    )
+
+
+def restless(*places: int) -> Callable[[BenchResult], BenchResult]:
+    """With a few engines whose calls take turns in being slow."""
+
+    def make(result: BenchResult) -> BenchResult:
+        records = list(result.records)
+        for place in places:
+            rounds = tuple(
+                tuple(sample * (1 + call % 2) for call, sample in enumerate(samples))
+                for samples in records[place].timing.rounds_s
+            )
+            timing = replace(records[place].timing, rounds_s=rounds)
+            records[place] = replace(records[place], timing=timing)
+        return replace(result, records=tuple(records))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("disturb", "reason"),
+    [
+        (busy, "other programs kept 0.8 CPUs busy"),
+        (throttled, "the CPU quota stopped programs 7 times"),
+        (restless(0), "the times of pytorch-eager were not steady"),
+        (restless(0, 1), "the times of polyp-openvino-int8 and pytorch-eager were not steady"),
+    ],
+)
+def test_no_ratio_is_told_where_the_machine_was_not_quiet(
+    make_result: Any, disturb: Callable[[BenchResult], BenchResult], reason: str
+) -> None:
+    text = headline(disturb(make_result()))
+    assert text.startswith("polyp-openvino-int8 is the fastest: ")
+    assert text.endswith(f" ms per frame, for 0.0200 Dice. How much faster is left out: {reason}.")
+
+
+@pytest.mark.parametrize("disturb", [busy, throttled, restless(1), restless(2)])
+def test_a_tile_names_the_next_engine_by_its_own_time_where_the_machine_was_not_quiet(
+    make_result: Any, disturb: Callable[[BenchResult], BenchResult]
+) -> None:
+    note = tiles(disturb(make_result()))[0].note
+    assert "slower" not in note
+    assert re.search(r"Next: polyp-openvino-fp32, [\d.]+ ms\.$", note)
+
+
+def test_engines_that_are_not_compared_may_be_unsteady(make_result: Any) -> None:
+    assert "10.0 times as fast as PyTorch" in headline(restless(2)(make_result()))
+    assert "150 % slower" in tiles(restless(0)(make_result()))[0].note
+
+
+def test_a_page_about_a_busy_machine_has_no_ratio(make_result: Any) -> None:
+    page = html(busy(make_result()))
+    assert "How much faster is left out" in page
+    assert not re.search(r"\d times as fast|% slower", page)
 
 
 def test_tiles_say_what_to_make_of_each_number(make_result: Any) -> None:

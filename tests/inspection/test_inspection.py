@@ -25,6 +25,7 @@ from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecE
 from lightawnet_edge.inspection import inspection
 from lightawnet_edge.inspection.inspection import Inspection, InspectSpec, Profile, inspect
 from lightawnet_edge.inspection.report import console, to_json, verdict
+from lightawnet_edge.machine.cgroup import Throttled
 from lightawnet_edge.specs import Precision, State
 from lightawnet_edge.targets import table
 from lightawnet_edge.targets.base import Built, ReadBack, Session
@@ -140,6 +141,21 @@ def test_times_beside_other_programs_are_doubted(
     found = inspect(InspectSpec(bundle=make_bundle("b", layers=RECORDED).path))
     assert "CPUs busy: times are too long" in found.doubts[0]
     assert "doubt other programs kept" in text_of(found)
+
+
+def test_times_that_a_quota_cut_short_are_doubted(
+    make_bundle: Any, by_hand: ByHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stops = iter((Throttled(times=2, seconds=0.1), Throttled(times=9, seconds=0.5)))
+    monkeypatch.setattr(inspection, "read_throttled", lambda: next(stops))
+    monkeypatch.setattr(inspection, "busy_seconds", lambda: None)
+    found = inspect(InspectSpec(bundle=make_bundle("b", layers=RECORDED).path))
+    (doubt,) = found.doubts
+    assert doubt == (
+        "the CPU quota stopped programs 7 times: times are too long, shares may be off. Raise it, "
+        "or give fewer --threads"
+    )
+    assert to_json(found)["profile"]["throttled"] == 7
 
 
 def test_without_a_profile_only_convolutions_are_told(make_bundle: Any, by_hand: ByHand) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from lightawnet_edge.machine import machine
+from lightawnet_edge.machine.cgroup import Throttled
 from lightawnet_edge.machine.machine import (
     Machine,
     busy_seconds,
+    default_threads,
     machine_summary,
     physical_cores,
     read_machine,
@@ -62,7 +64,7 @@ def test_the_load_is_read() -> None:
 
 
 def test_what_cannot_be_read_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_read", lambda _: None)
+    monkeypatch.setattr(machine, "read_text", lambda _: None)
     state = read_state()
     assert (state.load_1min, state.frequency_hz, state.throttled) == (None, None, None)
     assert busy_seconds() is None
@@ -72,8 +74,8 @@ def test_what_cannot_be_read_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _pretend(monkeypatch: pytest.MonkeyPatch, texts: dict[str, str], cpus: set[int]) -> None:
-    monkeypatch.setattr(machine, "_read", lambda path: texts.get(str(path)))
-    monkeypatch.setattr(machine, "_allowed_cpus", lambda: cpus)
+    monkeypatch.setattr(machine, "read_text", lambda path: texts.get(str(path)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: cpus, raising=False)
 
 
 def test_two_threads_of_a_core_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,10 +89,27 @@ def test_two_threads_of_a_core_count_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    ("quota", "cores"), [("max 100000", 4), ("250000 100000", 2), ("50000 100000", 1)]
+    ("quota", "threads"), [(None, 4), (8.0, 4), (4.0, 4), (2.5, 3), (1.0, 1), (0.25, 1)]
 )
-def test_a_containers_quota_limits_the_cores(
-    monkeypatch: pytest.MonkeyPatch, quota: str, cores: int
+def test_a_quota_limits_the_threads_but_not_the_cores(
+    monkeypatch: pytest.MonkeyPatch, quota: float | None, threads: int
 ) -> None:
-    _pretend(monkeypatch, {"/sys/fs/cgroup/cpu.max": quota}, {0, 1, 2, 3})
-    assert physical_cores() == cores
+    _pretend(monkeypatch, {}, {0, 1, 2, 3})
+    monkeypatch.setattr(machine, "cpu_quota", lambda: quota)
+    assert default_threads() == threads
+    assert (read_machine().cores, read_machine().quota_cpus) == (4, quota)
+    assert machine_summary()["quota_cpus"] == quota
+
+
+def test_an_affinity_mask_limits_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    _pretend(monkeypatch, {}, {3})
+    monkeypatch.setattr(machine, "cpu_quota", lambda: 2.0)
+    assert default_threads() == 1
+
+
+def test_what_a_quota_has_cost_is_part_of_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    cost = Throttled(times=3, seconds=0.5)
+    monkeypatch.setattr(machine, "read_throttled", lambda: cost)
+    assert (read_state().quota_throttled, read_state().quota_throttled_s) == (3, 0.5)
+    monkeypatch.setattr(machine, "read_throttled", lambda: None)
+    assert (read_state().quota_throttled, read_state().quota_throttled_s) == (None, None)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.scores.latency import drift, latency_doubts, summarize
+from lightawnet_edge.scores.latency import drift, is_steady, latency_doubts, summarize
 
 seconds = st.lists(st.floats(1e-6, 10.0), min_size=1, max_size=300)
 
@@ -63,6 +63,23 @@ def test_each_doubt_says_what_is_wrong(rounds: list[list[float]], doubt: str) ->
     (found,) = latency_doubts(rounds)
     with pytest.raises(AssertionError, match=doubt):
         raise AssertionError(found)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "steady"),
+    [
+        (STEADY, True),
+        (STEADY[:1], True),
+        ([[0.01] * 19 + [0.03]] * 10, True),  # a p50 does not feel it
+        ([[0.01, 0.02] * 10] * 10, False),
+        ([[0.01] * 20] * 7 + [[0.0115] * 20] * 3, False),
+        ([[0.02] * 20] * 3 + [[0.01] * 20] * 7, False),
+    ],
+)
+def test_spread_and_drift_decide_whether_a_p50_is_steady(
+    rounds: list[list[float]], steady: bool
+) -> None:
+    assert is_steady(rounds) is steady
 
 
 def test_drift_needs_three_rounds() -> None:

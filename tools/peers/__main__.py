@@ -27,9 +27,9 @@ from lightawnet_edge.data.samples import CALIBRATION
 from lightawnet_edge.errors import EdgeError
 from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.spec import ExportSpec
-from lightawnet_edge.machine.machine import machine_summary, physical_cores
+from lightawnet_edge.machine.machine import default_threads, machine_summary
 from lightawnet_edge.model.checkpoint import load_checkpoint
-from lightawnet_edge.scores.latency import summarize
+from lightawnet_edge.scores.latency import is_steady, summarize
 from lightawnet_edge.specs import Precision, Routing, Size, Target
 from tools.peers.engines import PEERS, Inputs, network_input
 
@@ -51,6 +51,11 @@ class Row:
     def p50_s(self) -> float | None:
         """Median seconds per frame; None where there is an error."""
         return summarize(self.samples_s).p50_s if self.samples_s and not self.error else None
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether its median may be divided by another's."""
+        return self.p50_s is not None and is_steady([self.samples_s])
 
 
 def compare(
@@ -156,14 +161,17 @@ def _one_line(error: Exception) -> str:
 
 
 def markdown(rows: Sequence[Row], size: Size) -> str:
-    """The comparison as a table; ratios are against eager PyTorch in the same run."""
-    eager = next((row.p50_s for row in rows if row.name == BASELINE), None)
+    """The comparison as a table; ratios are against eager PyTorch in the same run.
+
+    A ratio of times that were not steady is left out: the machine was busy.
+    """
+    eager = next((row.p50_s for row in rows if row.name == BASELINE and row.is_steady), None)
     lines = [f"| {size} | p50 ms | times as fast as eager | |", "|---|---|---|---|"]
     for row in rows:
         if (p50_s := row.p50_s) is None:
             lines.append(f"| {row.name} | - | - | {row.error} |")
         else:
-            ratio = f"{eager / p50_s:.2f}" if eager else "-"
+            ratio = f"{eager / p50_s:.2f}" if eager and row.is_steady else "not steady"
             lines.append(f"| {row.name} | {1000 * p50_s:.1f} | {ratio} | {row.what} |")
     return "\n".join(lines) + "\n"
 
@@ -193,14 +201,16 @@ def main(
     ] = "polypgen-static",
     rounds: Annotated[int, typer.Option(min=1, help="Turns that each engine takes.")] = 10,
     calls: Annotated[int, typer.Option(min=1, help="Timed calls a turn.")] = 20,
-    threads: Annotated[int, typer.Option(min=0, help="0: the physical cores.")] = 0,
+    threads: Annotated[
+        int, typer.Option(min=0, help="0: the physical cores, within a CPU quota.")
+    ] = 0,
     out: Annotated[Path, typer.Option(help="Folder of table, picture and samples.")] = Path(
         "reports/peers"
     ),
 ) -> None:
     """Compare the speed of our bundles with what a user would run without this toolkit."""
     parsed = Size.parse(size)
-    rows = compare(parsed, weights, static_weights, rounds, calls, threads or physical_cores())
+    rows = compare(parsed, weights, static_weights, rounds, calls, threads or default_threads())
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{parsed}.md").write_text(markdown(rows, parsed), encoding="utf-8")
     picture(rows, parsed, out / f"{parsed}.png")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
+from lightawnet_edge.machine.machine import default_threads
 from lightawnet_edge.specs import Precision
 from lightawnet_edge.targets.base import WARMUP, Built, ReadBack, Tensors, handed_over, kind_of
 
@@ -123,8 +124,8 @@ class OnnxRuntimeBackend:
         options.log_severity_level = _WARNINGS_OFF
         # Spinning threads slow down whatever runs next to the session, an OpenVINO call by half.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if threads is not None:
-            options.intra_op_num_threads = threads
+        # Its own default sees neither the affinity mask nor a CPU quota.
+        options.intra_op_num_threads = threads or default_threads()
         return options
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.machine.machine import default_threads
 from lightawnet_edge.specs import Precision
 from lightawnet_edge.targets.base import WARMUP, Built, ReadBack, Tensors, handed_over, kind_of
 
@@ -120,9 +121,8 @@ class OpenVinoBackend:
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
             "PERFORMANCE_HINT": "LATENCY",
             "PERF_COUNT": profiled,
+            "INFERENCE_NUM_THREADS": threads or default_threads(),  # its own sees no CPU quota
         }
-        if threads is not None:
-            config["INFERENCE_NUM_THREADS"] = threads
         return self._core.compile_model(model, "CPU", config)
 
 
