@@ -19,6 +19,9 @@ from lightawnet_edge.targets.base import DeviceTime, Session
 class Segmenter:
     """A loaded bundle; owns its engine's memory until it is closed.
 
+    For any number of threads: calls run one at a time, each gives the mask of its own frame, and
+    the others wait for their turn. Threads that shall not wait have a segmenter each.
+
     Example:
         with Segmenter.load("engines/polypgen-openvino-int8") as segmenter:
             mask = segmenter(frame)
@@ -26,12 +29,12 @@ class Segmenter:
 
     def __init__(self, session: Session, manifest: Manifest) -> None:
         """Wrap a session; use `Segmenter.load`."""
-        self._session: Session | None = session
+        self._session = session
         self.manifest = manifest
 
     @classmethod
     def load(cls, bundle: str | Path, *, threads: int | None = None) -> Segmenter:
-        """Verify the hashes of a bundle, then load its engine.
+        """Verify the hashes of a bundle, load its engine, and run it once.
 
         Args:
             bundle: The bundle's folder.
@@ -56,24 +59,27 @@ class Segmenter:
     def __call__(
         self, frame: NDArray[np.uint8], out: NDArray[np.uint8] | None = None
     ) -> NDArray[np.uint8]:
-        """Segment a frame.
+        """Segment a frame; one call at a time, in whatever thread.
 
         Args:
-            frame: uint8, shape (H, W, 3), or (H, W) for gray, as the manifest's contract says. A
-                frame that is not contiguous is copied.
+            frame: uint8, shape (H, W, 3), or (H, W) for gray, as the manifest's contract says. It
+                must not change during the call. A frame that is not contiguous is copied.
             out: Array (H, W), uint8, that receives the mask, for loops that allocate nothing; None
-                makes a new one with each call.
+                makes a new one with each call. It need not be contiguous.
 
         Returns:
             Mask of shape (H, W), uint8, 0 or 255: `out`, or an array that is the caller's to keep.
 
         Raises:
-            SpecError: Shape or dtype differ from the contract, or the segmenter is closed.
+            SpecError: Shape or dtype differ from the contract; `out` cannot be written to, or
+                shares memory with the frame; or the segmenter is closed.
+            BackendUnavailableError: The engine does not run, e.g. for want of memory.
         """
+        self._check_frame(frame)
         if out is None:
-            return self._infer(frame, "mask")
-        self._check_mask(out)
-        self._opened().infer(self._checked(frame), ("mask",), {"mask": out})
+            return self._session.infer(frame, ("mask",))["mask"]
+        self._check_mask(out, frame)
+        self._session.infer(frame, ("mask",), {"mask": out})
         return out
 
     def probability(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -81,27 +87,30 @@ class Segmenter:
 
         Raises:
             SpecError: As for a call; or the bundle was exported without this output.
+            BackendUnavailableError: As for a call.
         """
         if not self.manifest.contract.probability:
             raise SpecError(
                 f"Bundle '{self.manifest.name}' has no output 'probability'. "
                 "Export it again without --no-probability."
             )
-        return self._infer(frame, "probability")
+        self._check_frame(frame)
+        return self._session.infer(frame, ("probability",))["probability"]
 
     def device_time(self) -> DeviceTime | None:
-        """Seconds that the last call took on its device; None for engines that run on the CPU.
+        """Seconds that the last call of any thread took on its device; None for the CPU's engines.
 
         Raises:
             SpecError: The segmenter is closed.
         """
-        return self._opened().device_time()
+        return self._session.device_time()
 
     def close(self) -> None:
-        """Free the engine; closing twice does no harm."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        """Free the engine, once the call that runs has ended; closing twice does no harm.
+
+        Calls that wait for their turn, and all later ones, raise SpecError.
+        """
+        self._session.close()
 
     def __enter__(self) -> Segmenter:
         return self
@@ -114,15 +123,7 @@ class Segmenter:
     ) -> None:
         self.close()
 
-    def _infer(self, frame: NDArray[Any], output: str) -> NDArray[Any]:
-        return self._opened().infer(self._checked(frame), (output,))[output]
-
-    def _opened(self) -> Session:
-        if self._session is None:
-            raise SpecError("This segmenter is closed. Load the bundle again.")
-        return self._session
-
-    def _check_mask(self, out: Any) -> None:
+    def _check_mask(self, out: Any, frame: NDArray[np.uint8]) -> None:
         size = self.manifest.contract.frame_shape[:2]
         if not isinstance(out, np.ndarray):
             raise SpecError(f"The mask goes into a numpy array, not {type(out).__name__}.")
@@ -130,8 +131,12 @@ class Segmenter:
             raise SpecError(
                 f"The array for the mask is {out.dtype} {out.shape}, expected uint8 {size}."
             )
+        if not out.flags.writeable:
+            raise SpecError("The array for the mask is read-only. Give one that can be written to.")
+        if np.shares_memory(out, frame):
+            raise SpecError("The array for the mask shares memory with the frame. Give another.")
 
-    def _checked(self, frame: NDArray[Any]) -> NDArray[np.uint8]:
+    def _check_frame(self, frame: Any) -> None:
         contract = self.manifest.contract
         if not isinstance(frame, np.ndarray):
             raise SpecError(f"A frame is a numpy array, not {type(frame).__name__}.")
@@ -143,7 +148,6 @@ class Segmenter:
                 f"{contract.frame_shape} ({contract.color}). Scale the frame, or export a bundle "
                 f"for this size: --frame {_size_text(frame)}."
             )
-        return np.ascontiguousarray(frame)
 
 
 def _size_text(frame: NDArray[Any]) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
+from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.specs import Precision
 
 Tensors = dict[str, NDArray[Any]]
@@ -43,6 +44,63 @@ class ReadBack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """An input or output of an engine."""
+
+    shape: tuple[int, ...]
+    """Of the array; -1 for a side that the engine leaves open."""
+    dtype: str
+    """Name of numpy's type, e.g. 'uint8'."""
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {self.shape}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What an engine takes and gives, as it says itself."""
+
+    source: Port
+    """Its one input."""
+    outputs: Mapping[str, Port]
+
+    @classmethod
+    def of(cls, engine: str, inputs: Mapping[str, Port], outputs: Mapping[str, Port]) -> Ports:
+        """The ports of an engine.
+
+        Args:
+            engine: Its name, for messages.
+            inputs: Name to port.
+            outputs: Name to port.
+
+        Raises:
+            ArtifactError: There is not one input, or its size is left open.
+        """
+        if len(inputs) != 1:
+            named = ", ".join(inputs) or "none"
+            raise ArtifactError(f"'{engine}' has {len(inputs)} inputs ({named}), expected one.")
+        ((name, source),) = inputs.items()
+        if min(source.shape, default=1) < 1:
+            raise ArtifactError(
+                f"The input '{name}' of '{engine}' is {source}, expected a size that is fixed."
+            )
+        return cls(source=source, outputs=outputs)
+
+    def check(self, frame: NDArray[Any], outputs: Sequence[str]) -> None:
+        """Refuse what an engine cannot be asked for.
+
+        Raises:
+            SpecError: The frame has another type or shape, or there is no such output.
+        """
+        source = self.source
+        if frame.shape != source.shape or frame.dtype != source.dtype:
+            raise SpecError(f"A frame is {frame.dtype} {frame.shape}, the engine takes {source}.")
+        if missing := [name for name in outputs if name not in self.outputs]:
+            given = ", ".join(self.outputs)
+            raise SpecError(f"The engine gives {given}, and no {', '.join(missing)}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceTime:
     """What one call took on a device with a clock of its own; the rest of it was the host's."""
 
@@ -61,7 +119,13 @@ def handed_over(name: str, value: NDArray[Any], out: Tensors | None) -> NDArray[
 
 
 class Session(Protocol):
-    """A loaded engine that owns device memory until it is closed."""
+    """A loaded engine that ran once, and owns device memory until it is closed.
+
+    For any number of threads: calls run one at a time, and closing waits for the one that runs.
+    """
+
+    ports: Ports
+    """What the engine takes and gives."""
 
     def infer(
         self, frame: NDArray[Any], outputs: tuple[str, ...], out: Tensors | None = None
@@ -69,17 +133,21 @@ class Session(Protocol):
         """Run one frame, synchronously; the outputs are the caller's to keep.
 
         Args:
-            frame: The engine's input, contiguous.
+            frame: The engine's input; one that is not contiguous is copied.
             outputs: Names of what is wanted.
             out: Arrays of the outputs' shapes and types that receive them, by name; an output
                 without one gets a new array.
+
+        Raises:
+            SpecError: The session is closed.
+            BackendUnavailableError: The engine does not run.
         """
 
     def device_time(self) -> DeviceTime | None:
         """Of the last call; None where the engine runs on the CPU, or its device does not say."""
 
     def close(self) -> None:
-        """Free the engine; a closed session cannot be used again."""
+        """Free the engine; a closed session refuses to be used. Closing twice does no harm."""
 
 
 class Backend(Protocol):

@@ -26,6 +26,7 @@ from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.spec import ExportSpec, TensorRtOptions
 from lightawnet_edge.graph.simulation import Runs
 from lightawnet_edge.specs import Method, Precision, Routing, State, Target
+from lightawnet_edge.targets.base import Port, Ports
 from lightawnet_edge.targets.onnx.engine import OnnxRuntimeBackend
 from lightawnet_edge.targets.openvino.engine import OpenVinoBackend
 from lightawnet_edge.targets.tensorrt.devices import find_platform
@@ -38,6 +39,8 @@ Kits = dict[str, Path]
 
 class Replayed:
     """A session of a function."""
+
+    ports = Ports(source=Port(shape=(10, 10, 3), dtype="uint8"), outputs={})
 
     def __init__(self, run: Runs) -> None:
         self.run = run

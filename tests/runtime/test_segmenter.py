@@ -5,6 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,17 @@ from lightawnet_edge.specs import Precision, Target
 from tests.conftest import SIZE, blobs
 
 Bundles = dict[tuple[str, str], Path]
+CLOSED = "This engine is closed. Load the bundle again."
 EACH = pytest.mark.parametrize("key", [("onnx", "fp32"), ("openvino", "int8")], ids="-".join)
+
+
+def run(tasks: list[Callable[[], None]]) -> None:
+    """Run each in a thread of its own, to its end."""
+    threads = [threading.Thread(target=task) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 @EACH
@@ -49,6 +62,90 @@ def test_a_mask_is_written_into_the_caller_s_array(bundles: Bundles, key: tuple[
             segmenter(frame, out=np.zeros((64, 64), np.bool_))
         with pytest.raises(SpecError, match="goes into a numpy array, not list"):
             segmenter(frame, out=[])  # type: ignore[arg-type]
+
+
+@EACH
+def test_a_mask_is_not_written_where_it_does_harm(bundles: Bundles, key: tuple[str, str]) -> None:
+    both = np.zeros((64, 64, 4), np.uint8)
+    frame = both[:, :, :3]
+    kept = np.zeros((64, 64), np.uint8)
+    kept.flags.writeable = False
+    with Segmenter.load(bundles[key], threads=1) as segmenter:
+        with pytest.raises(SpecError, match=r"is read-only\. Give one that can be written to"):
+            segmenter(frame, out=kept)
+        with pytest.raises(SpecError, match=r"shares memory with the frame\. Give another"):
+            segmenter(frame, out=both[:, :, 1])
+        beside = both[:, :, 3]
+        assert segmenter(frame, out=beside) is beside
+
+
+@EACH
+def test_frames_that_are_read_only_are_taken(bundles: Bundles, key: tuple[str, str]) -> None:
+    frame = blobs(1, SIZE)[0][0]
+    view = np.frombuffer(frame.tobytes(), np.uint8).reshape(frame.shape)
+    with Segmenter.load(bundles[key]) as segmenter:
+        np.testing.assert_array_equal(segmenter(view), segmenter(frame))
+
+
+@EACH
+def test_threads_get_the_masks_of_their_own_frames(bundles: Bundles, key: tuple[str, str]) -> None:
+    frames = [frame for frame, _ in blobs(4, SIZE, seed=3)]
+    wrong: list[int] = []
+    with Segmenter.load(bundles[key], threads=1) as segmenter:
+        masks = [segmenter(frame) for frame in frames]
+        assert len({mask.tobytes() for mask in masks}) == 4
+
+        def work(number: int) -> None:
+            for _ in range(50):
+                if not np.array_equal(segmenter(frames[number]), masks[number]):
+                    wrong.append(number)
+
+        run([partial(work, number) for number in range(4)])
+    assert wrong == []
+
+
+@EACH
+def test_closing_while_threads_call_ends_each_with_one_error(
+    bundles: Bundles, key: tuple[str, str]
+) -> None:
+    frame = blobs(1, SIZE)[0][0]
+    segmenter = Segmenter.load(bundles[key], threads=1)
+    running = threading.Barrier(4)
+    errors: list[Exception] = []
+
+    def work() -> None:
+        segmenter(frame)
+        running.wait(30)
+        try:
+            while True:
+                segmenter(frame)
+        except Exception as error:
+            errors.append(error)
+
+    def close() -> None:
+        running.wait(30)
+        segmenter.close()
+
+    run([work, work, work, close])
+    assert [str(error) for error in errors] == [CLOSED] * 3
+    assert {type(error) for error in errors} == {SpecError}
+
+
+@EACH
+def test_segmenters_may_begin_in_several_threads_at_once(
+    bundles: Bundles, key: tuple[str, str]
+) -> None:
+    """In a process of its own: what hangs may hold the interpreter's lock."""
+    program = (
+        "import threading, numpy as np; from lightawnet_edge import Segmenter\n"
+        "def work():\n"
+        f"    with Segmenter.load({str(bundles[key])!r}, threads=1) as segmenter:\n"
+        "        segmenter(np.zeros((64, 64, 3), np.uint8))\n"
+        "threads = [threading.Thread(target=work) for _ in range(4)]\n"
+        "for thread in threads: thread.start()\n"
+        "for thread in threads: thread.join()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
 @EACH

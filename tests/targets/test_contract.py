@@ -13,7 +13,7 @@ from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.specs import Precision, Target
 from lightawnet_edge.targets import table
-from lightawnet_edge.targets.base import WARMUP, kind_of
+from lightawnet_edge.targets.base import WARMUP, Port, kind_of
 
 # TensorRT needs a device: its tests are its own.
 EACH = pytest.mark.parametrize("target", [Target.ONNX, Target.OPENVINO], ids=str)
@@ -56,6 +56,67 @@ def test_an_engine_computes_what_the_graph_says(
     np.testing.assert_array_equal(session.infer(frame, ("half",))["half"], frame / 2)
     assert set(session.infer(frame, ("half", "twice"))) == {"half", "twice"}
     session.close()
+
+
+@EACH
+def test_an_engine_says_what_it_takes_and_gives(
+    target: Target, doubling: Path, tmp_path: Path
+) -> None:
+    backend = table.get(target)
+    built = backend.build(doubling, tmp_path, Precision.FP32)
+    session = backend.load(Engine.read(tmp_path / built.engine, Precision.FP32), 1)
+    assert session.ports.source == Port(shape=(2, 3), dtype="uint8")
+    twice = Port(shape=(2, 3), dtype="float32")
+    assert dict(session.ports.outputs) == {"twice": twice, "half": twice}
+    session.close()
+
+
+def test_a_graph_that_fails_on_a_frame_gives_one_sentence_and_goes_on() -> None:
+    """Its output has as many values as its input, and so many more as the first pixel says."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["frame"], ["whole"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["whole", "first"], ["more"], axis=0),
+            helper.make_node("Add", ["more", "six"], ["size"]),
+            helper.make_node("Reshape", ["frame", "size"], ["y"]),
+        ],
+        "fails",
+        [helper.make_tensor_value_info("frame", TensorProto.UINT8, [6])],
+        [helper.make_tensor_value_info("y", TensorProto.UINT8, ["some"])],
+        [
+            helper.make_tensor("first", TensorProto.INT64, [1], [0]),
+            helper.make_tensor("six", TensorProto.INT64, [1], [6]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    engine = Engine(
+        name="g.onnx", files={"g.onnx": model.SerializeToString()}, precision=Precision.FP32
+    )
+    session = table.get(Target.ONNX).load(engine, 1)
+    assert session.ports.outputs["y"] == Port(shape=(-1,), dtype="uint8")
+    fits = np.arange(6, dtype=np.uint8)
+    with pytest.raises(BackendUnavailableError, match="the engine does not run: ") as caught:
+        session.infer(fits + 1, ("y",))
+    assert "\n" not in str(caught.value)
+    np.testing.assert_array_equal(session.infer(fits, ("y",))["y"], fits)
+    session.close()
+
+
+def test_what_openvino_says_of_a_call_that_fails_becomes_one_sentence(
+    doubling: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No graph is known that its CPU plugin fails on: it takes even shapes that do not fit."""
+
+    class Failing:
+        def infer(self, inputs: object, share_inputs: bool) -> None:
+            raise RuntimeError("Exception from src/x.cpp:1:\nCheck 'a' failed\nno memory left\n\n")
+
+    session = table.get(Target.OPENVINO).load(Engine.read(doubling, Precision.FP32), 1)
+    monkeypatch.setattr(session, "_request", Failing())
+    with pytest.raises(
+        BackendUnavailableError, match=r"^'openvino' .*the engine does not run: no memory left$"
+    ):
+        session.infer(np.zeros((2, 3), np.uint8), ("half",))
 
 
 @EACH

@@ -17,7 +17,17 @@ from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.machine.machine import default_threads
 from lightawnet_edge.specs import Precision
-from lightawnet_edge.targets.base import WARMUP, Built, ReadBack, Tensors, handed_over, kind_of
+from lightawnet_edge.targets.base import (
+    WARMUP,
+    Built,
+    Port,
+    Ports,
+    ReadBack,
+    Tensors,
+    handed_over,
+    kind_of,
+)
+from lightawnet_edge.targets.session import SerialSession, warmed_up
 
 if TYPE_CHECKING:
     import onnx
@@ -42,6 +52,9 @@ _RENAMED = re.compile(r"^fused |_token_\d+$")
 """What fusions and layout changes add to a node's name."""
 _BLOCKED_SUFFIX = "_nchwc"
 """A convolution in ONNX Runtime's own layout is named by the tensor it made, and this."""
+_DTYPES = {"float": "float32", "float16": "float16", "double": "float64"}
+"""ONNX Runtime's names of types, where they are not numpy's."""
+_OPEN = -1
 _FUSED_ACTIVATIONS = frozenset({"Clip", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Tanh"})
 
 
@@ -113,8 +126,13 @@ class OnnxRuntimeBackend:
         Raises:
             ArtifactError: ONNX Runtime does not take the engine.
         """
-        with _errors(self._ort, engine.path):
-            return OnnxRuntimeSession(self._opened(engine, self._options(threads)))
+        options = self._options(threads)
+
+        def make() -> OnnxRuntimeSession:
+            with _errors(self._ort, engine.path):
+                return OnnxRuntimeSession(self._opened(engine, options), engine.name)
+
+        return warmed_up(make)
 
     def _opened(self, engine: Engine, options: Any) -> Any:
         return self._ort.InferenceSession(engine.data, options, providers=["CPUExecutionProvider"])
@@ -129,33 +147,46 @@ class OnnxRuntimeBackend:
         return options
 
 
-class OnnxRuntimeSession:
+class OnnxRuntimeSession(SerialSession):
     """One ONNX Runtime session."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, name: str) -> None:
+        """Wrap a session of the engine of a name."""
+        super().__init__()
         self._session: Any = session
-        self._input = session.get_inputs()[0].name
+        inputs, outputs = (
+            {one.name: _port(one) for one in ports}
+            for ports in (session.get_inputs(), session.get_outputs())
+        )
+        self.ports = Ports.of(name, inputs, outputs)
+        (self._input,) = inputs
 
-    def infer(
-        self, frame: NDArray[Any], outputs: tuple[str, ...], out: Tensors | None = None
-    ) -> Tensors:
+    def _run(self, frame: NDArray[Any], outputs: tuple[str, ...], out: Tensors | None) -> Tensors:
         """Run one frame; outputs that are not asked for are not computed.
 
         ONNX Runtime makes new arrays with each call: `out` spares the caller none of them.
         """
-        values = self._session.run(list(outputs), {self._input: frame})
+        try:
+            values = self._session.run(list(outputs), {self._input: frame})
+        except _failures() as error:
+            raise BackendUnavailableError(
+                "onnx", f"the engine does not run: {_reason(error)}"
+            ) from error
         wanted = out or {}
         return {
             name: handed_over(name, value, out) if name in wanted else value
             for name, value in zip(outputs, values, strict=True)
         }
 
-    def device_time(self) -> None:
-        """It runs on the CPU."""
-
-    def close(self) -> None:
-        """Free the session."""
+    def _free(self) -> None:
         self._session = None
+
+
+def _port(found: Any) -> Port:
+    """An input or output, from what ONNX Runtime says of it, e.g. 'tensor(float)'."""
+    kind = found.type.removeprefix("tensor(").removesuffix(")")
+    sides = (side if isinstance(side, int) else _OPEN for side in found.shape)
+    return Port(shape=tuple(sides), dtype=_DTYPES.get(kind, kind))
 
 
 def _read_back(
@@ -248,13 +279,19 @@ def _kernel(node: onnx.NodeProto) -> str:
 @contextmanager
 def _errors(ort: Any, path: Path) -> Iterator[None]:
     """Turn ONNX Runtime's own errors into one sentence."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    kinds = tuple(getattr(state, name) for name in _FAILURES)
     try:
         yield
-    except kinds as error:
-        reason = str(error).splitlines()[0]
+    except _failures() as error:
         raise ArtifactError(
-            f"ONNX Runtime {ort.__version__} cannot take '{path}': {reason}"
+            f"ONNX Runtime {ort.__version__} cannot take '{path}': {_reason(error)}"
         ) from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    return tuple(getattr(state, name) for name in _FAILURES)
+
+
+def _reason(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

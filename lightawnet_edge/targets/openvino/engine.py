@@ -11,10 +11,20 @@ from numpy.typing import NDArray
 
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
-from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.machine.machine import default_threads
 from lightawnet_edge.specs import Precision
-from lightawnet_edge.targets.base import WARMUP, Built, ReadBack, Tensors, handed_over, kind_of
+from lightawnet_edge.targets.base import (
+    WARMUP,
+    Built,
+    Port,
+    Ports,
+    ReadBack,
+    Tensors,
+    handed_over,
+    kind_of,
+)
+from lightawnet_edge.targets.session import SerialSession, warmed_up
 
 ENGINE = "engine.xml"
 # The hint is never left to OpenVINO, whose default runs an FP32 model in BF16 on CPUs that have it.
@@ -105,9 +115,14 @@ class OpenVinoBackend:
         Raises:
             ArtifactError: OpenVINO does not take the engine.
         """
-        with _errors(engine.path):
-            model = self._read(engine)
-            return OpenVinoSession(self._compile(model, engine.precision, threads))
+
+        def make() -> OpenVinoSession:
+            with _errors(engine.path):
+                model = self._read(engine)
+                compiled = self._compile(model, engine.precision, threads)
+                return OpenVinoSession(compiled, engine.name)
+
+        return warmed_up(make)
 
     def _read(self, engine: Engine) -> Any:
         # OpenVINO copies what it is given as bytes; loaded by path, the weights would stay mapped,
@@ -126,31 +141,40 @@ class OpenVinoBackend:
         return self._core.compile_model(model, "CPU", config)
 
 
-class OpenVinoSession:
+class OpenVinoSession(SerialSession):
     """One compiled model with one inference request."""
 
-    def __init__(self, compiled: Any) -> None:
+    def __init__(self, compiled: Any, name: str) -> None:
+        """Wrap the compiled model of the engine of a name."""
+        super().__init__()
         self._request: Any = compiled.create_infer_request()
-        self._names = [port.get_any_name() for port in compiled.outputs]
+        inputs = {port.get_any_name(): _port(port) for port in compiled.inputs}
+        # A tensor may have several names, where what made one of them was folded away.
+        outputs = {name: port for port in compiled.outputs for name in port.get_names()}
+        self.ports = Ports.of(name, inputs, {name: _port(port) for name, port in outputs.items()})
+        self._outputs: Any = outputs
 
-    def infer(
-        self, frame: NDArray[Any], outputs: tuple[str, ...], out: Tensors | None = None
-    ) -> Tensors:
+    def _run(self, frame: NDArray[Any], outputs: tuple[str, ...], out: Tensors | None) -> Tensors:
         """Run one frame; copies the outputs, which are views that the next call overwrites."""
-        self._request.infer([frame], share_inputs=True)
+        try:
+            self._request.infer([frame], share_inputs=True)
+        except RuntimeError as error:
+            raise BackendUnavailableError(
+                "openvino", f"the engine does not run: {_reason(error)}"
+            ) from error
         return {
-            name: handed_over(
-                name, self._request.get_output_tensor(self._names.index(name)).data, out
-            )
+            name: handed_over(name, self._request.get_tensor(self._outputs[name]).data, out)
             for name in outputs
         }
 
-    def device_time(self) -> None:
-        """It runs on the CPU."""
-
-    def close(self) -> None:
+    def _free(self) -> None:
         """Free the request and with it the compiled model."""
-        self._request = None
+        self._request = self._outputs = None
+
+
+def _port(found: Any) -> Port:
+    sides = (-1 if side.is_dynamic else side.get_length() for side in found.get_partial_shape())
+    return Port(shape=tuple(sides), dtype=found.get_element_type().to_dtype().name)
 
 
 def _convolutions(model: Any, precision: Precision) -> dict[str, Precision]:
@@ -242,8 +266,11 @@ def _errors(path: Path) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = next(
-            (line for line in lines if not line.startswith(("Exception from", "Check"))), ""
-        )
-        raise ArtifactError(f"OpenVINO cannot take '{path}': {reason or lines[-1]}") from error
+        raise ArtifactError(f"OpenVINO cannot take '{path}': {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The line of a message that tells what is wrong; the others tell where in the sources."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = (line for line in lines if not line.startswith(("Exception from", "Check")))
+    return next(telling, lines[-1] if lines else type(error).__name__)

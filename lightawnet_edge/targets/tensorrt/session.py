@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from lightawnet_edge.bundle.kit import Binding
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
-from lightawnet_edge.targets.base import DeviceTime, Tensors, handed_over
+from lightawnet_edge.targets.base import DeviceTime, Port, Ports, Tensors, handed_over
+from lightawnet_edge.targets.session import SerialSession
 from lightawnet_edge.targets.tensorrt.cuda_runtime import Cuda, open_cuda
 from lightawnet_edge.targets.tensorrt.devices import AMPERE
 from lightawnet_edge.targets.tensorrt.options import describe
@@ -37,8 +38,8 @@ class _Tensor:
     is_input: bool
 
 
-class TensorRtSession:
-    """A deserialized engine with its memory. Not for two threads at a time.
+class TensorRtSession(SerialSession):
+    """A deserialized engine with its memory.
 
     All memory is allocated here, none by `infer`, but for outputs that it is given no array for.
     """
@@ -56,8 +57,9 @@ class TensorRtSession:
             ArtifactError: TensorRT does not take the plan.
             BackendUnavailableError: CUDA answers with an error, e.g. for want of memory.
         """
+        super().__init__()
         self._cuda = cuda
-        self._queue: Callable[[], None] | None = None
+        self._queue: Callable[[], None] = _unloaded
         try:
             self._log = _log(trt)
             self._runtime: Any = trt.Runtime(self._log)
@@ -68,24 +70,22 @@ class TensorRtSession:
             if not self._context:
                 raise ArtifactError(self._refusal(trt))
             self._tensors = self._bound_tensors(trt)
+            self.ports = self._told_ports()
             self._events = tuple(cuda.event() for _ in range(_EVENTS))
             self._queue = self._warmed_up()
         except BaseException:
             self.close()
             raise
 
-    def infer(
-        self, frame: NDArray[Any], outputs: tuple[str, ...], out: Tensors | None = None
-    ) -> Tensors:
+    def _run(self, frame: NDArray[Any], outputs: tuple[str, ...], out: Tensors | None) -> Tensors:
         """Run one frame; every output crosses to the host, those asked for are copied."""
         (source,) = (tensor for tensor in self._tensors.values() if tensor.is_input)
         np.copyto(source.array, frame)
-        assert self._queue is not None, "a closed session was used"
         self._queue()
         self._cuda.wait()
         return {name: handed_over(name, self._tensors[name].array, out) for name in outputs}
 
-    def device_time(self) -> DeviceTime | None:
+    def _device_time(self) -> DeviceTime | None:
         """Of the last call, by events around the copies; None where CUDA does not tell."""
         start, fed, computed, end = self._events
         try:
@@ -95,9 +95,9 @@ class TensorRtSession:
             logger.info("No times of the device: %s", error)
             return None
 
-    def close(self) -> None:
-        """Free the engine, then its memory; closing twice does no harm."""
-        self._queue = None
+    def _free(self) -> None:
+        """Free the engine, then its memory."""
+        self._queue = _unloaded
         self._tensors = {}
         self._context = self.engine = self._runtime = None
         self._cuda.close()
@@ -122,6 +122,17 @@ class TensorRtSession:
             )
             self._context.set_tensor_address(name, found[name].device)
         return found
+
+    def _told_ports(self) -> Ports:
+        inputs, outputs = (
+            {
+                name: Port(shape=tensor.array.shape, dtype=tensor.array.dtype.name)
+                for name, tensor in self._tensors.items()
+                if tensor.is_input is wanted
+            }
+            for wanted in (True, False)
+        )
+        return Ports.of("the plan", inputs, outputs)
 
     def _warmed_up(self) -> Callable[[], None]:
         """Run once, so that all is allocated; then as a CUDA graph, where that can be recorded."""
@@ -151,6 +162,10 @@ class TensorRtSession:
             if not tensor.is_input:
                 self._cuda.to_host(tensor.host, tensor.device, tensor.array.nbytes)
         self._cuda.mark(end)
+
+
+def _unloaded() -> None:
+    raise BackendUnavailableError("tensorrt", "the engine is not loaded.")
 
 
 def open_session(trt: Any, plan: bytes, bound: Binding, folder: Path) -> TensorRtSession:

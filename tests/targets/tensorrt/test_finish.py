@@ -32,7 +32,7 @@ from lightawnet_edge.errors import (
 from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
 from lightawnet_edge.specs import Precision, State, Target
 from lightawnet_edge.targets import table
-from lightawnet_edge.targets.base import Built, Session
+from lightawnet_edge.targets.base import Built, Port, Ports, Session
 from lightawnet_edge.targets.onnx.engine import OnnxRuntimeBackend
 from lightawnet_edge.targets.tensorrt import finish
 from lightawnet_edge.targets.tensorrt.builder import build
@@ -198,6 +198,8 @@ def test_masks_have_a_tolerance_of_their_own(rtx: Path) -> None:
 
 def test_an_engine_that_gives_nan_is_refused_whatever_the_tolerance(rtx: Path) -> None:
     class Broken:
+        ports = Ports(source=Port(shape=(64, 64, 3), dtype="uint8"), outputs={})
+
         def infer(self, frame: Any, outputs: tuple[str, ...], out: Any = None) -> dict[str, Any]:
             return {
                 "mask": np.zeros((64, 64), np.uint8),

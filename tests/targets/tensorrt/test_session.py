@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from lightawnet_edge.bundle.kit import Binding
-from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
+from lightawnet_edge.targets.base import Port
 from lightawnet_edge.targets.tensorrt.cuda_runtime import Cuda, open_cuda
 from lightawnet_edge.targets.tensorrt.session import TensorRtSession, check_binding
 from tests.targets.tensorrt.host_cuda import (
@@ -100,6 +101,15 @@ def test_nothing_is_allocated_on_the_device_once_a_session_is_open() -> None:
     assert (api.calls["cudaMalloc"], len(api.memory)) == before
 
 
+def test_a_session_says_what_its_plan_takes_and_gives() -> None:
+    ports = open_one(HostCuda()).ports
+    assert ports.source == Port(shape=SHAPE, dtype="uint8")
+    assert {name: port.dtype for name, port in ports.outputs.items()} == {
+        "mask": "uint8",
+        "probability": "float32",
+    }
+
+
 def test_closing_frees_everything_and_twice_does_no_harm() -> None:
     api = HostCuda()
     session = open_one(api)
@@ -109,6 +119,8 @@ def test_closing_frees_everything_and_twice_does_no_harm() -> None:
     assert api.calls["cudaStreamDestroy"] == api.calls["cudaStreamCreate"] == 1
     assert api.calls["cudaGraphExecDestroy"] == api.calls["cudaGraphDestroy"] == 1
     assert api.calls["cudaEventDestroy"] == api.calls["cudaEventCreate"] == 4
+    with pytest.raises(SpecError, match="is closed"):
+        session.infer(frame(1), ("mask",))
 
 
 def test_a_refused_plan_gives_its_reason_and_frees_everything() -> None:
