@@ -11,6 +11,7 @@ from lightawnet_edge.benchmarks.records import PYTORCH
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.manifest import MANIFEST
+from lightawnet_edge.codec import encode
 from lightawnet_edge.data.likeness import PRINTS
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.options import option
@@ -153,7 +154,7 @@ def _baseline_plan(name: str, bundle: Bundle, checkpoint: Path | None) -> Plan:
         executed={str(precision): float(precision is Precision.FP32) for precision in Precision},
         baseline=name,
         engine={
-            "contract": contract.to_json(),
+            "contract": encode(contract),
             "checkpoint": checkpoint and str(checkpoint),
             "sha256": bundle.manifest.checkpoint.sha256,
         },

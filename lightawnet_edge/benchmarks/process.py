@@ -65,7 +65,8 @@ class WorkerProcess:
         """
         try:
             if self._process.stdin is not None:
-                self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+                request = json.dumps({"do": do, **arguments}, allow_nan=False)
+                self._process.stdin.write(f"{request}\n")
                 self._process.stdin.flush()
             answer = self._answers.get(timeout=self._timeout_s)
         except queue.Empty:

@@ -7,14 +7,17 @@ and doubts are computed from these wherever they are asked for, and written besi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from lightawnet_edge.benchmarks.timing import DeviceLatency, Timing, gpu_doubts
 from lightawnet_edge.bundle.layers import LayerRecord
+from lightawnet_edge.codec import encode
+from lightawnet_edge.errors import SpecError
 from lightawnet_edge.scores.intervals import Interval, mean_interval
-from lightawnet_edge.scores.latency import Latency, latency_doubts, summarize
+from lightawnet_edge.scores.latency import EngineLatency, latency_doubts, summarize
+from lightawnet_edge.scores.masks import check_shares
 from lightawnet_edge.specs import TENSORRT_TARGETS
 
 PYTORCH = "pytorch"
@@ -23,6 +26,8 @@ WORST = 4
 """Frames that a report shows of each engine."""
 VISIBLE_DROP = 0.005
 """Less Dice lost than this cannot be seen in a contour."""
+_RAW = ("timing", "scores", "layers")
+"""Fields that all else is computed from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +42,17 @@ class FrameScore:
     dice_drop: float | None
     """Dice of the baseline on this frame, less Dice of this engine; None without a baseline."""
 
+    def __post_init__(self) -> None:
+        check_shares(dice=self.dice, iou=self.iou, precision=self.precision, recall=self.recall)
+        if self.dice_drop is not None and not -1 <= self.dice_drop <= 1:
+            raise SpecError(f"dice_drop={self.dice_drop} must be in [-1, 1].")
+
 
 @dataclass(frozen=True, kw_only=True)  # without slots, which leave cached properties no place
 class Record:
     """One engine, measured."""
+
+    DERIVED: ClassVar = ("latency", "device", "accuracy", "dice_drop", "doubts")
 
     bundle: str
     """Name of the bundle; 'pytorch-eager' for the baseline."""
@@ -64,15 +76,31 @@ class Record:
     """Every convolution as this machine executes it; empty for the baseline, and for bundles that
     hold no table of their layers."""
 
+    def __post_init__(self) -> None:
+        if not self.executed:
+            raise SpecError(f"'{self.bundle}' executed no precision.")
+        check_shares(**self.executed)
+        if not self.scores:
+            raise SpecError(f"'{self.bundle}' was scored on no frame.")
+        if len({score.frame for score in self.scores}) < len(self.scores):
+            raise SpecError(f"'{self.bundle}' was scored on a frame twice.")
+        if len({score.dice_drop is None for score in self.scores}) > 1:
+            raise SpecError(f"'{self.bundle}' was compared with its baseline on some frames alone.")
+
     @property
     def is_baseline(self) -> bool:
         """Whether this is a PyTorch baseline."""
         return self.target == PYTORCH
 
     @cached_property
-    def latency(self) -> Latency:
-        """Summary of all rounds."""
-        return summarize([sample for samples in self.timing.rounds_s for sample in samples])
+    def latency(self) -> EngineLatency:
+        """Summary of all rounds, cold start and memory."""
+        timing = self.timing
+        return EngineLatency(
+            **asdict(summarize([sample for samples in timing.rounds_s for sample in samples])),
+            cold_start_s=self.cold_start_s,
+            peak_memory_bytes=timing.peak_memory_bytes,
+        )
 
     @cached_property
     def device(self) -> DeviceLatency | None:
@@ -125,37 +153,4 @@ class Record:
 
     def summary(self) -> dict[str, Any]:
         """Plain values: the JSON contract, without raw samples and scores per frame."""
-        latency = {**asdict(self.latency), "cold_start_s": self.cold_start_s}
-        drop = self.dice_drop
-        return {
-            "bundle": self.bundle,
-            "target": self.target,
-            "precision": self.precision,
-            "routing": self.routing,
-            "frame": self.frame,
-            "network": self.network,
-            "engine_bytes": self.engine_bytes,
-            "executed": dict(self.executed),
-            "latency": {**latency, "peak_memory_bytes": self.timing.peak_memory_bytes},
-            "device": self.device and asdict(self.device),
-            "accuracy": self.accuracy,
-            "baseline": self.baseline,
-            "dice_drop": drop and {"mean": drop.mean, "ci95": [drop.low, drop.high]},
-            "doubts": self.doubts,
-        }
-
-    def to_json(self) -> dict[str, Any]:
-        """`summary` with what it was computed from."""
-        scores = [asdict(score) for score in self.scores]
-        layers = [layer.to_json() for layer in self.layers]
-        own = {"timing": self.timing.to_json(), "scores": scores, "layers": layers}
-        return {**self.summary(), **own}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Record:
-        """Inverse of `to_json`; the computed values are computed again."""
-        timing = Timing.from_json(data["timing"])
-        scores = tuple(FrameScore(**score) for score in data["scores"])
-        layers = tuple(LayerRecord.from_json(layer) for layer in data.get("layers", ()))
-        own = {field.name: data[field.name] for field in fields(cls) if field.name in data}
-        return cls(**{**own, "timing": timing, "scores": scores, "layers": layers})
+        return {key: value for key, value in encode(self).items() if key not in _RAW}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -16,9 +15,10 @@ from rich.text import Text
 from lightawnet_edge.benchmarks import figures
 from lightawnet_edge.benchmarks.device_text import conditions, device_line, gpu_text
 from lightawnet_edge.benchmarks.records import VISIBLE_DROP, Record
-from lightawnet_edge.benchmarks.result import BenchResult, Contours
+from lightawnet_edge.benchmarks.result import SCHEMA, BenchResult, Contours
 from lightawnet_edge.benchmarks.verdict import executed_text, fastest_first, headline, tiles
 from lightawnet_edge.bundle.store import replace_file
+from lightawnet_edge.codec import dumps
 from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.scores import latency as stats
 from lightawnet_edge.scores.text import dice_texts, milliseconds, percent
@@ -33,7 +33,7 @@ def write_report(result: BenchResult, folder: Path) -> Path:
     Raises:
         BackendUnavailableError: Jinja2 or matplotlib is not installed; the data are written.
     """
-    text = json.dumps(result.to_json(), ensure_ascii=False, separators=(",", ":"))
+    text = dumps(result, schema=SCHEMA, indent=None, sort_keys=False)
     replace_file(folder / JSON, text.encode())
     replace_file(folder / HTML, html(result).encode())
     return folder / HTML

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lightawnet_edge.benchmarks.records import Record
-from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.codec import read_document
+from lightawnet_edge.errors import SpecError
 from lightawnet_edge.machine.cgroup import Throttled
 from lightawnet_edge.machine.cuda_driver import CudaDevice
 from lightawnet_edge.machine.machine import Machine, MachineState
 from lightawnet_edge.scores.latency import MAX_OTHERS, MIN_FRAMES
+from lightawnet_edge.specs import Size
 from lightawnet_edge.targets.tensorrt.devices import device_of
 
 SCHEMA = 1  # 1: first version. Say here what every later number changed.
+
+_SHOWN = ("data", "split", "threads", "rounds", "calls", "seconds", "warmup", "deadline_s")
+"""Settings that a report shows."""
+_LATEST_S = 1e6
 
 Contours = tuple[tuple[tuple[int, int], ...], ...]
 """Closed lines of points (x, y), in pixels of a picture."""
@@ -44,22 +50,22 @@ class Picture:
     masks: Mapping[str, Contours]
     """Record to contours: of the engines that did badly on this frame, and their baselines."""
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Picture:
-        """Inverse of `dataclasses.asdict`."""
-        masks = {name: _contours(lines) for name, lines in data["masks"].items()}
-        return cls(**{**data, "truth": _contours(data["truth"]), "masks": masks})
+    def __post_init__(self) -> None:
+        Size(self.height, self.width)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchResult:
     """Everything that a report shows."""
 
+    DERIVED: ClassVar = ("doubts",)
+
     created: str
     """UTC, ISO 8601."""
     version: str
     """Of this package."""
     settings: Mapping[str, Any]
+    """What was asked for: the spec, with names in place of paths."""
     machine: Machine
     before: MachineState
     after: MachineState
@@ -77,6 +83,34 @@ class BenchResult:
     on which frames it was calibrated."""
     doubted: tuple[str, ...] = ()
     """What is to be doubted of the frames and masks themselves."""
+
+    @classmethod
+    def read(cls, path: Path) -> BenchResult:
+        """Read a `report.json`.
+
+        Raises:
+            ArtifactError: The file is missing, or is no report of this schema.
+        """
+        return read_document(cls, path, schema=SCHEMA, again="Run 'lightawnet-edge bench' again.")
+
+    def __post_init__(self) -> None:
+        datetime.fromisoformat(self.created)
+        self._check_settings()
+        if all(record.is_baseline for record in self.records):
+            raise SpecError("A report is about one engine at least beside the baselines.")
+        if len({record.bundle for record in self.records}) < len(self.records):
+            raise SpecError("Two records are about the same bundle.")
+        if len({len(record.timing.rounds_s) for record in self.records}) > 1:
+            raise SpecError("The engines were not timed in the same rounds.")
+        if empty := [bundle for bundle, frames in self.overlap.items() if frames == ()]:
+            raise SpecError(f"overlap.{empty[0]} names no frame.")
+
+    def _check_settings(self) -> None:
+        if missing := [name for name in _SHOWN if name not in self.settings]:
+            raise SpecError(f"settings.{missing[0]} is missing.")
+        deadline_s = self.settings["deadline_s"]
+        if type(deadline_s) not in (int, float) or not 0 < deadline_s <= _LATEST_S:
+            raise SpecError(f"settings.deadline_s={deadline_s!r:.40} is no time of a frame.")
 
     def baseline_of(self, record: Record) -> Record | None:
         """The record that `record` is compared with."""
@@ -124,76 +158,6 @@ class BenchResult:
             found.append(f"the CPU was slowed down for its heat {heat} times meanwhile")
         return found
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values with the schema number."""
-        return {
-            "schema": SCHEMA,
-            "created": self.created,
-            "version": self.version,
-            "settings": dict(self.settings),
-            "machine": self.machine.to_json(),
-            "before": asdict(self.before),
-            "after": asdict(self.after),
-            "gpu": self.gpu and asdict(self.gpu),
-            "power_mode": self.power_mode,
-            "doubts": self.doubts,
-            "records": [record.to_json() for record in self.records],
-            "failures": [asdict(failure) for failure in self.failures],
-            "skipped": dict(self.skipped),
-            "overlap": dict(self.overlap),
-            "doubted": list(self.doubted),
-            "pictures": [asdict(picture) for picture in self.pictures],
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> BenchResult:
-        """Inverse of `to_json`; the computed values are computed again."""
-        return cls(
-            created=data["created"],
-            version=data["version"],
-            settings=data["settings"],
-            machine=Machine.from_json(data["machine"]),
-            before=MachineState(**data["before"]),
-            after=MachineState(**data["after"]),
-            records=tuple(Record.from_json(record) for record in data["records"]),
-            failures=tuple(Failure(**failure) for failure in data["failures"]),
-            skipped=data["skipped"],
-            pictures=tuple(Picture.from_json(picture) for picture in data["pictures"]),
-            gpu=CudaDevice(**data["gpu"]) if data.get("gpu") else None,
-            power_mode=data.get("power_mode"),
-            overlap={
-                bundle: frames and tuple(frames)
-                for bundle, frames in data.get("overlap", {}).items()
-            },
-            doubted=tuple(data.get("doubted", ())),
-        )
-
-
-def read_result(path: Path) -> BenchResult:
-    """Read a `report.json`.
-
-    Raises:
-        ArtifactError: The file is missing, not JSON, of an unknown schema, or lacks a field.
-    """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(
-            f"Report '{path}' cannot be read: {error}. Run 'bench' again."
-        ) from error
-    schema = data.get("schema") if isinstance(data, dict) else None
-    if schema != SCHEMA:
-        raise ArtifactError(
-            f"Report '{path}' has schema {schema!r}, this version reads {SCHEMA}. "
-            "Run 'bench' again."
-        )
-    try:
-        return BenchResult.from_json(data)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(
-            f"Report '{path}' cannot be understood: {error!r}. Run 'bench' again."
-        ) from error
-
 
 def _overlap_doubt(bundle: str, frames: Sequence[str] | None) -> str:
     if frames is None:
@@ -205,7 +169,3 @@ def _overlap_doubt(bundle: str, frames: Sequence[str] | None) -> str:
         f"{bundle} was calibrated on {len(frames)} of these frames, and that was allowed: its Dice "
         f"is optimistic. The first is '{frames[0]}'"
     )
-
-
-def _contours(lines: Any) -> Contours:
-    return tuple(tuple((int(x), int(y)) for x, y in line) for line in lines)

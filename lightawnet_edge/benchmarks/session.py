@@ -21,6 +21,7 @@ from lightawnet_edge.benchmarks.records import Record
 from lightawnet_edge.benchmarks.result import Picture
 from lightawnet_edge.benchmarks.timing import Timing
 from lightawnet_edge.bundle.layers import LayerRecord, mac_shares
+from lightawnet_edge.codec import decode
 from lightawnet_edge.data.frameset import FrameFile, FrameSet, spaced
 from lightawnet_edge.data.masks import Extent, doubt_inverted, extent
 from lightawnet_edge.data.pixels import Mask, UInt8, at_size, fit
@@ -140,7 +141,7 @@ class Session:
         """Ask every engine what it executes on this machine, now that all is measured."""
         for engine in self._steps("read back", list(self._engines)):
             if (answer := self._ask(engine, "layers")) is not None:
-                engine.layers = tuple(LayerRecord.from_json(layer) for layer in answer["layers"])
+                engine.layers = decode(tuple[LayerRecord, ...], answer["layers"])
 
     def records(self) -> tuple[Record, ...]:
         """What the engines that are left have given.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from lightawnet_edge.errors import SpecError
 from lightawnet_edge.machine.gpu_state import GpuState
 from lightawnet_edge.scores.latency import Latency, summarize
 
@@ -16,6 +16,9 @@ _GPU_SILENT = (
     "clock, heat and power of the GPU are not known: for any GPU but a Jetson's own, "
     "pip install nvidia-ml-py"
 )
+
+_MOST = 1e6
+"""Seconds of a call, or CPUs: more is a mistake in a file."""
 
 Rounds = tuple[tuple[float, ...], ...]
 """Seconds of each call, by round, in the order of measuring."""
@@ -43,6 +46,24 @@ class Timing:
     gpu: tuple[GpuState, ...] = ()
     """State of the GPU right after each round; empty for engines of the CPU."""
 
+    def __post_init__(self) -> None:
+        if not all((self.rounds_s, *self.rounds_s)):
+            raise SpecError("An engine was timed in one round at least, by one call at least each.")
+        for name, times in (
+            ("load_s", (self.load_s,)),
+            ("first_s", (self.first_s,)),
+            ("rounds_s", _flat(self.rounds_s)),
+            ("compute_s", _flat(self.compute_s)),
+            ("copy_s", _flat(self.copy_s)),
+            ("others", map(abs, self.others)),
+        ):
+            if not all(0 <= time <= _MOST for time in times):
+                raise SpecError(f"{name} holds what is no time, or no number of CPUs.")
+        if not all(_flat(self.rounds_s)):
+            raise SpecError("rounds_s holds a call that took no time.")
+        if list(map(len, self.compute_s)) != list(map(len, self.copy_s)):
+            raise SpecError("compute_s and copy_s are not of the same calls.")
+
     @property
     def device(self) -> DeviceLatency | None:
         """Summary of the device's own times; None where there are none."""
@@ -55,20 +76,6 @@ class Timing:
             copies=summarize(copies),
             host=summarize([call - computed - copied for call, computed, copied in calls]),
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**asdict(self), "gpu": [state.to_json() for state in self.gpu]}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Timing:
-        """Inverse of `to_json`; reports of earlier versions know no device."""
-        rounds = {
-            name: tuple(tuple(samples) for samples in data.get(name, ()))
-            for name in ("rounds_s", "compute_s", "copy_s")
-        }
-        gpu = tuple(GpuState.from_json(state) for state in data.get("gpu", ()))
-        return cls(**{**data, **rounds, "others": tuple(data["others"]), "gpu": gpu})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

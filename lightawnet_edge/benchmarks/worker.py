@@ -23,6 +23,7 @@ from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.layers import LayerRecord
 from lightawnet_edge.bundle.store import sha256_of
+from lightawnet_edge.codec import decode, encode
 from lightawnet_edge.errors import BackendUnavailableError, EdgeError, SpecError
 from lightawnet_edge.targets.base import DeviceTime
 
@@ -98,7 +99,7 @@ class Worker:
 
     def layers(self) -> dict[str, Any]:
         """Read back the convolutions as they run here; compiles the engine once more, so last."""
-        return {"layers": [layer.to_json() for layer in _layers(*self._engine)]}
+        return {"layers": encode(_layers(*self._engine))}
 
     def segment(self, frame: str, mask: str) -> dict[str, Any]:
         """Read a frame from a `.npy` file and write its mask to another."""
@@ -192,7 +193,7 @@ def _checkpoint(given: str | None, sha256: str) -> Path:
 
 def _open(engine: Mapping[str, Any], threads: int) -> Call:
     if "bundle" not in engine:
-        contract = Contract.from_json(engine["contract"])
+        contract = decode(Contract, engine["contract"])
         return open_eager(contract, engine["checkpoint"], engine["sha256"], threads)
     from lightawnet_edge.runtime.segmenter import Segmenter
 
@@ -225,7 +226,7 @@ def serve(requests: Iterable[str], answers: TextIO, worker: Worker) -> None:
             answer = {"error": type(error).__name__, "args": [error.name, error.reason]}
         except EdgeError as error:
             answer = {"error": type(error).__name__, "args": [str(error)]}
-        answers.write(json.dumps(answer) + "\n")
+        answers.write(json.dumps(answer, allow_nan=False) + "\n")
         answers.flush()
 
 

@@ -6,9 +6,10 @@ Standard library only: a manifest holds these records.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from lightawnet_edge.codec import OMIT
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.specs import Precision
 
@@ -29,18 +30,18 @@ class LayerRecord:
     """Of a convolution: as in the device graph, e.g. 'e1/depthwise'. Else: as in the engine."""
     kind: str = CONVOLUTION
     """Kind of work: 'convolution', 'resize', 'elementwise', ..."""
-    requested: Precision | None = None
+    requested: Precision | None = field(default=None, metadata=OMIT)
     """What the engine's graph asks for: INT8 where input and kernel are quantized. None for a layer
     that is no convolution."""
-    executed: Precision | None = None
+    executed: Precision | None = field(default=None, metadata=OMIT)
     """Read back from the engine; None where it says nothing of this layer."""
-    kernel: str | None = None
+    kernel: str | None = field(default=None, metadata=OMIT)
     """The toolchain's name of the implementation, e.g. 'brgconv_avx512_I8'."""
     macs: int = 0
     """Multiply-accumulates per frame; 0 for a layer that is no convolution."""
-    seconds: float | None = None
+    seconds: float | None = field(default=None, metadata=OMIT)
     """Per frame, where it was timed."""
-    computed: bool = False
+    computed: bool = field(default=False, metadata=OMIT)
     """Whether its kernel is computed per frame: such a convolution runs in float on purpose."""
 
     @property

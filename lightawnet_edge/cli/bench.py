@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from lightawnet_edge.cli.terminal import (
     err_console,
     narrate,
     out_console,
+    print_json,
     progress_bar,
     warn,
 )
@@ -114,7 +114,7 @@ def _bench(
         result = measure(bundles, spec, on_step=show, narrate=narrate)
     page = write_report(result, out / folder_name(result))
     if as_json:
-        typer.echo(json.dumps([record.summary() for record in result.records]))
+        print_json([record.summary() for record in result.records])
         narrate(f"report: {page}")
     else:
         out_console.print(console(result))

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -42,17 +42,6 @@ class GpuState:
     """What is measured, in the board's words, to watts: 'VDD_IN', ...; 'board' by NVML."""
     slowed: tuple[str, ...] = ()
     """Why the clock is held down now, as far as the system tells."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> GpuState:
-        """Inverse of `to_json`."""
-        span = data["clock_range_hz"]
-        own = {"clock_range_hz": span and tuple(span), "slowed": tuple(data["slowed"])}
-        return cls(**{**data, **own})
 
 
 def read_gpu(bus: str, root: Path = Path("/"), nvml: str = "pynvml") -> GpuState:

@@ -9,7 +9,7 @@ import math
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -45,15 +45,6 @@ class Machine:
     """Whether a hypervisor stands between the system and the CPU."""
     governor: str | None
     versions: Mapping[str, str]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**asdict(self), "isa": list(self.isa), "versions": dict(self.versions)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Machine:
-        """Inverse of `to_json`."""
-        return cls(**{**data, "isa": tuple(data["isa"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,16 @@ class Latency:
     """Median absolute deviation from p50: the spread, deaf to outliers."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineLatency(Latency):
+    """The same, with what an engine takes beside its calls."""
+
+    cold_start_s: float
+    """From nothing loaded to the first mask."""
+    peak_memory_bytes: int | None
+    """Of the engine's process; None where the system does not say."""
+
+
 def summarize(samples_s: ArrayLike) -> Latency:
     """Summarize seconds per call; percentiles interpolate linearly between samples.
 

@@ -17,6 +17,7 @@ from lightawnet_edge.benchmarks.runner import BenchSpec, bench
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.manifest import Source, write_manifest
 from lightawnet_edge.bundle.store import sha256_of
+from lightawnet_edge.codec import decode, encode
 from lightawnet_edge.data.frameset import FrameSet
 from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.data.likeness import PRINTS, print_frame, write_prints
@@ -98,7 +99,7 @@ def test_a_bundle_that_does_not_name_its_frames_is_doubted(
     refuse_overlap(overlap)
     result = make_result(overlap=overlap)
     assert any("old does not say on which frames it was calib" in doubt for doubt in result.doubts)
-    assert BenchResult.from_json(result.to_json()) == result
+    assert decode(BenchResult, encode(result)) == result
 
 
 def test_changed_prints_are_noticed(make_bundle: Any, folder: Path) -> None:
@@ -131,4 +132,4 @@ def test_bench_refuses_and_reports_when_told_to_go_on(
     assert result.overlap == {"good": ("f0",)}
     assert result.settings["allow_overlap"] is True
     assert any("good was calibrated on 1 of these frames, and that" in d for d in result.doubts)
-    assert BenchResult.from_json(result.to_json()).overlap == result.overlap
+    assert decode(BenchResult, encode(result)).overlap == result.overlap

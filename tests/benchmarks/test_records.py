@@ -1,19 +1,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lightawnet_edge.benchmarks.result import BenchResult, Failure, read_result
+from lightawnet_edge.benchmarks.result import SCHEMA, BenchResult, Failure
+from lightawnet_edge.codec import decode, dumps, encode
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.machine.machine import MachineState
 
 
 def test_the_contract_of_a_record(make_result: Any) -> None:
-    record = make_result().records[1].to_json()
+    record = encode(make_result().records[1])
     assert (record["bundle"], record["target"]) == ("polyp-openvino-int8", "openvino")
     assert (record["precision"], record["routing"]) == ("int8", "static")
     assert {"p50_s", "p90_s", "p99_s", "min_s", "n", "cold_start_s", "peak_memory_bytes"} <= set(
@@ -44,18 +46,18 @@ def test_without_a_baseline_there_is_no_drop(make_record: Any) -> None:
 def test_a_result_survives_json_whole(make_result: Any, failure: Failure, tmp_path: Path) -> None:
     result = make_result(failures=(failure,), skipped={"frame9": "broken"})
     path = tmp_path / "report.json"
-    path.write_text(json.dumps(result.to_json()))
-    again = read_result(path)
+    path.write_text(dumps(result, schema=SCHEMA))
+    again = BenchResult.read(path)
     assert again == result
-    assert again.to_json() == result.to_json()
+    assert encode(again) == encode(result)
 
 
 def test_shown_values_are_computed_from_raw_ones(make_result: Any) -> None:
-    data = json.loads(json.dumps(make_result().to_json()))
+    data = encode(make_result())
     for record in data["records"]:
         record["latency"]["p50_s"] = 1e-9
         record["accuracy"]["dice"] = 1.0
-    again = BenchResult.from_json(data).records[1]
+    again = decode(BenchResult, data).records[1]
     assert again.latency.p50_s == pytest.approx(0.008, rel=0.02)
     assert again.accuracy["dice"] == pytest.approx(0.73)
 
@@ -107,28 +109,110 @@ def test_a_quota_that_ran_out_while_engines_were_timed_is_a_doubt(make_result: A
 
 
 def test_a_report_from_before_quotas_were_seen_is_read(make_result: Any) -> None:
-    data = make_result().to_json()
+    data = encode(make_result())
     for place, field in (("machine", "quota_cpus"), ("before", "quota_throttled")):
         del data[place][field]
-    assert BenchResult.from_json(data) == make_result()
+    assert decode(BenchResult, data) == make_result()
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "cannot be read: "),
-        ("[]", "has schema None, this version reads 1. Run 'bench' again"),
-        ('{"schema": 7}', "has schema 7, this version reads 1"),
-        ('{"schema": 1}', "cannot be understood: KeyError"),
+        ("{", "cannot be understood: not JSON"),
+        (
+            "[]",
+            "expected a table of keys and values, found a list of 0. Run 'lightaw",
+        ),
+        ("{}", "schema None, this version reads 1"),
+        ('{"schema": 7}', "schema 7, this version reads 1"),
+        ('{"schema": 1}', "cannot be understood: created: missing. Run 'lightawnet-edge bench' ag"),
     ],
 )
 def test_a_report_that_is_none_is_refused(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text(text)
     with pytest.raises(ArtifactError, match=message):
-        read_result(path)
+        BenchResult.read(path)
 
 
 def test_a_missing_report_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="cannot be read: "):
-        read_result(tmp_path / "none.json")
+        BenchResult.read(tmp_path / "none.json")
+
+
+def test_the_first_schema_is_read_as_it_was_written() -> None:
+    earlier = Path(__file__).parents[1] / "codec" / "documents" / "report.json"
+    found = BenchResult.read(earlier)
+    written = json.loads(earlier.read_text(encoding="utf-8"))
+    later = {"machine": {"quota_cpus"}, "before": {"quota_throttled", "quota_throttled_s"}}
+    later["after"] = later["before"]
+    again = json.loads(dumps(found, schema=SCHEMA))
+    assert again.pop("doubted") == []
+    for part, keys in later.items():
+        assert [again[part].pop(key) for key in keys] == [None] * len(keys)
+    assert again == written
+    assert [record.bundle for record in found.records if record.runs_on_gpu] == ["polyp-tensorrt"]
+
+
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data.update(created="today"), "Invalid isoformat string: 'today'"),
+        (lambda data: data.update(overlap={"x": []}), "overlap.x names no frame"),
+        (lambda data: data.update(records=[]), "is about one engine at least beside the baselines"),
+        (lambda data: data["records"].append(data["records"][1]), "are about the same bundle"),
+        (lambda data: data["settings"].pop("threads"), "settings.threads is missing"),
+        (lambda data: data["settings"].update(deadline_s=0), "settings.deadline_s=0 is no time"),
+        (lambda data: data["pictures"][0].update(width=0), r"pictures\[0\]: Size 30x0 is not pos"),
+        (
+            lambda data: data["records"][1].update(scores=[]),
+            "was scored on no frame",
+        ),
+        (
+            lambda data: data["records"][1]["scores"].append(data["records"][1]["scores"][0]),
+            "'polyp-openvino-int8' was scored on a frame twice",
+        ),
+        (
+            lambda data: data["records"][1]["scores"][0].update(dice_drop=None),
+            "was compared with its baseline on some frames alone",
+        ),
+        (
+            lambda data: data["records"][1]["scores"][0].update(dice=-0.1),
+            r"records\[1\].scores\[0\]: dice=-0.1 must be in \[0, 1\]",
+        ),
+        (
+            lambda data: data["records"][1]["scores"][0].update(dice_drop=2),
+            r"dice_drop=2 must be in \[-1, 1\]",
+        ),
+        (lambda data: data["records"][1].update(executed={}), "executed no precision"),
+        (
+            lambda data: data["records"][1]["timing"].update(copy_s=[[0.1]]),
+            r"records\[1\].timing: compute_s and copy_s are not of the same calls",
+        ),
+        (
+            lambda data: data["records"][1]["timing"].update(rounds_s=[[]]),
+            "was timed in one round at least, by one call",
+        ),
+        (
+            lambda data: data["records"][1]["timing"]["rounds_s"].pop(),
+            "were not timed in the same rounds",
+        ),
+        (
+            lambda data: data["records"][1]["timing"]["rounds_s"][0].append(0),
+            "rounds_s holds a call that took no time",
+        ),
+        (lambda data: data["records"][1]["timing"].update(load_s=-1), "load_s holds what is no t"),
+        (lambda data: data["records"][1].update(kernel="k"), r"records\[1\].kernel: unknown key"),
+    ],
+)
+def test_values_that_no_report_has_are_refused(
+    change: Change, message: str, make_result: Any, tmp_path: Path
+) -> None:
+    data = json.loads(dumps(make_result(), schema=SCHEMA))
+    change(data)
+    (tmp_path / "report.json").write_text(json.dumps(data))
+    with pytest.raises(ArtifactError, match=message):
+        BenchResult.read(tmp_path / "report.json")

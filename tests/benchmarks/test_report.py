@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from lightawnet_edge.benchmarks.report import console, folder_name, html, outline, write_report
-from lightawnet_edge.benchmarks.result import Failure, read_result
+from lightawnet_edge.benchmarks.result import BenchResult, Failure
 from lightawnet_edge.errors import BackendUnavailableError
 
 
@@ -129,7 +129,7 @@ def test_page_and_data_are_written_and_the_data_give_the_page_again(
     result = make_result()
     page = write_report(result, tmp_path / "reports" / folder_name(result))
     assert page == tmp_path / "reports" / "2026-01-31T12-00-00" / "report.html"
-    again = read_result(page.with_name("report.json"))
+    again = BenchResult.read(page.with_name("report.json"))
     assert html(again) == page.read_text(encoding="utf-8")
     data = json.loads(page.with_name("report.json").read_text())
     assert [record["bundle"] for record in data["records"]] == [r.bundle for r in result.records]
@@ -141,7 +141,9 @@ def test_a_missing_toolchain_of_the_page_is_named_and_the_data_are_kept(
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(BackendUnavailableError, match=r"pip install 'lightawnet-edge\[export\]'"):
         write_report(make_result(), tmp_path)
-    assert read_result(tmp_path / "report.json") == make_result()  # minutes of measuring are kept
+    assert (
+        BenchResult.read(tmp_path / "report.json") == make_result()
+    )  # minutes of measuring are kept
 
 
 def test_importing_the_room_imports_no_toolchain() -> None:

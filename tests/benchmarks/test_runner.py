@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from lightawnet_edge.benchmarks.report import write_report
 from lightawnet_edge.benchmarks.result import BenchResult
 from lightawnet_edge.benchmarks.runner import BenchSpec, bench
 from lightawnet_edge.bundle.layers import mac_shares
+from lightawnet_edge.codec import decode, encode, json_text
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError, SpecError
 from lightawnet_edge.machine.cuda_driver import CudaDevice
 from lightawnet_edge.machine.gpu_state import GpuState
@@ -62,7 +62,7 @@ def test_engines_are_timed_and_scored_in_turn(
     assert shown["f0"] >= {"pytorch-eager"}
     assert any("worse" in names for names in shown.values())
     assert result.settings["data"] == "red"
-    assert str(red) not in json.dumps(result.to_json())
+    assert str(red) not in json_text(result)
 
 
 def test_an_engine_of_a_gpu_is_timed_by_its_device_too_and_the_gpu_is_looked_at(
@@ -147,7 +147,7 @@ def test_what_is_not_used_is_told_and_inverted_masks_are_doubted(
     result = bench([make_bundle("good").path], spec, narrate=told.append, command=fake_command)
     assert told == ["not used of 'images': 1 video (clip.mpg)"]
     assert any("they look inverted" in doubt for doubt in result.doubts)
-    assert BenchResult.from_json(result.to_json()) == result
+    assert decode(BenchResult, encode(result)) == result
 
 
 def test_a_broken_frame_is_left_out_for_all_and_doubted(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -13,6 +12,7 @@ from lightawnet_edge.benchmarks.records import Record
 from lightawnet_edge.benchmarks.report import console, html
 from lightawnet_edge.benchmarks.result import BenchResult
 from lightawnet_edge.benchmarks.timing import Timing, gpu_doubts
+from lightawnet_edge.codec import decode, encode
 from lightawnet_edge.machine.cuda_driver import CudaDevice
 from lightawnet_edge.machine.gpu_state import GpuState
 from tests.benchmarks.conftest import MakeRecord, MakeResult
@@ -149,20 +149,20 @@ def test_the_page_has_a_table_for_the_gpu_and_only_then(
 
 
 def test_a_result_with_a_gpu_survives_json(result: BenchResult) -> None:
-    data = json.loads(json.dumps(result.to_json()))
-    assert BenchResult.from_json(data) == result
+    data = encode(result)
+    assert decode(BenchResult, data) == result
     summary = data["records"][1]["device"]
     assert summary["compute"]["p50_s"] == pytest.approx(0.003)
     assert data["gpu"] == asdict(ORIN)
 
 
 def test_a_report_of_an_earlier_version_is_read(result: BenchResult) -> None:
-    data = json.loads(json.dumps(result.to_json()))
+    data = encode(result)
     del data["gpu"], data["power_mode"]
     for record in data["records"]:
         for name in ("compute_s", "copy_s", "gpu"):
             del record["timing"][name]
-    found = BenchResult.from_json(data)
+    found = decode(BenchResult, data)
     assert (found.gpu, found.power_mode) == (None, None)
     assert found.records[1].device is None
     assert console(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lightawnet_edge.codec import decode, encode
 from lightawnet_edge.machine.cuda_driver import find_device
 from lightawnet_edge.machine.gpu_state import GpuState, power_mode_of, read_gpu, read_power_mode
 
@@ -192,9 +192,9 @@ def test_nvpmodel_is_run_and_a_failing_one_is_no_mode(
 
 def test_a_state_survives_json() -> None:
     state = GpuState(clock_hz=1e9, clock_range_hz=(1e9, 1e9), power_w={"board": 70.5})
-    assert GpuState.from_json(json.loads(json.dumps(state.to_json()))) == state
+    assert decode(GpuState, encode(state)) == state
     nothing = GpuState()
-    assert GpuState.from_json(json.loads(json.dumps(nothing.to_json()))) == nothing
+    assert decode(GpuState, encode(nothing)) == nothing
 
 
 @pytest.mark.gpu

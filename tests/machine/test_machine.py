@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lightawnet_edge.codec import decode, encode
 from lightawnet_edge.machine import machine
 from lightawnet_edge.machine.cgroup import Throttled
 from lightawnet_edge.machine.machine import (
@@ -26,7 +27,7 @@ on_linux = pytest.mark.skipif(not Path("/proc/stat").exists(), reason="needs Lin
 
 def test_this_machine_survives_json() -> None:
     found = read_machine()
-    assert Machine.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert decode(Machine, encode(found)) == found
     assert 1 <= found.cores <= found.cpus
     assert found.versions["python"] == platform.python_version()
 
