@@ -36,10 +36,16 @@ from lightawnet_edge.calibration.record import (
 from lightawnet_edge.data.likeness import ALIKE, FramePrint, directions
 from lightawnet_edge.data.splits import read_groups
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.progress import OnStep
+from lightawnet_edge.progress import Narrate, OnStep
 
 
-def design(spec: DesignSpec, out: Path, *, on_step: OnStep = lambda _: None) -> SetRecord:
+def design(
+    spec: DesignSpec,
+    out: Path,
+    *,
+    on_step: OnStep = lambda _: None,
+    narrate: Narrate = lambda _: None,
+) -> SetRecord:
     """Choose frames, write them into the folder `out` with their record, and return the record.
 
     Frames that the evaluation set holds, too, are refused: they are not chosen, and the record
@@ -52,7 +58,7 @@ def design(spec: DesignSpec, out: Path, *, on_step: OnStep = lambda _: None) -> 
     """
     _refuse_in_the_way(out, force=spec.force)
     groups = read_groups(spec.groups) if spec.groups else None
-    pool = read_pool(spec, on_step)
+    pool = read_pool(spec, on_step, narrate)
     prints = [one.print for one in pool.candidates]
     sources = sources_of([one.stem for one in prints], groups)
     points = coordinates(np.array([one.features for one in pool.candidates]), sources)

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lightawnet_edge.bundle.manifest import Source
-from lightawnet_edge.bundle.store import digest_of, sha256_of
 from lightawnet_edge.calibration.record import RECORD, SetRecord, read_record
-from lightawnet_edge.data.images import read_frame
-from lightawnet_edge.data.likeness import FramePrint, print_frame
-from lightawnet_edge.data.listing import image_files
-from lightawnet_edge.data.masks import read_mask
-from lightawnet_edge.data.pixels import UInt8, fit, fit_mask
+from lightawnet_edge.data.frameset import FrameFile, FrameSet
+from lightawnet_edge.data.likeness import FramePrint
+from lightawnet_edge.data.pixels import Mask, UInt8
 from lightawnet_edge.data.samples import CALIBRATION
-from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.errors import SpecError
 from lightawnet_edge.specs import ColorOrder, Size
 
 PACKAGED = "packaged samples"
@@ -26,10 +20,10 @@ PACKAGED = "packaged samples"
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSet:
-    """Image files of a folder in the order of their names, or of their choice; read one by one."""
+    """Frames of a folder in the order of their names, or of their choice, under a digest."""
 
     source: Source
-    files: tuple[Path, ...]
+    listed: FrameSet
     record: SetRecord | None = None
     """Where the folder is a designed set: what it says of itself."""
 
@@ -46,59 +40,52 @@ class CalibrationSet:
         """
         root = CALIBRATION if folder is None else folder
         record = read_record(root) if (root / RECORD).is_file() else None
-        if record is None:
-            files = tuple(frame_files(root).values())
-        else:
-            files = tuple(root / frame.image for frame in record.frames)
-        if not files:
-            raise SpecError(
-                f"No image in '{root}', and random data is never used instead. Give a folder of "
-                "real frames, or leave it out to use the packaged ones."
-            )
-        digest = digest_of({"files": sorted(sha256_of(file) for file in files)})
+        listed = _listed(root) if record is None else _designed(root, record)
         name = PACKAGED if folder is None else root.resolve().name
-        return cls(Source(name=name, sha256=digest, frames=len(files)), files, record)
+        return cls(Source(name=name, sha256=listed.digest(), frames=len(listed)), listed, record)
+
+    def __len__(self) -> int:
+        return len(self.listed)
 
     def prints(self) -> tuple[FramePrint, ...]:
         """What the frames are recognized by; those of a designed set stand in its record."""
-        if self.record is not None:
-            return self.record.prints
-        return tuple(print_frame(file.stem, read_frame(file)) for file in self.files)
+        return self.listed.prints() if self.record is None else self.record.prints
 
-    def masks(self) -> tuple[Path, ...] | None:
-        """Mask files of the images, from the folder `masks` beside `images`; None without it.
+    @property
+    def has_masks(self) -> bool:
+        """Whether there are masks.
 
         Raises:
-            ArtifactError: An image has no mask there.
+            ArtifactError: Some frames have one, and others have not.
         """
-        folder = self.files[0].parent.parent / "masks"
-        if self.files[0].parent.name != "images" or not folder.is_dir():
-            return None
-        known = image_files(folder)
-        for file in self.files:
-            if file.stem not in known:
-                raise ArtifactError(
-                    f"'{file}' has no mask: expected '{file.stem}.png' or the like in '{folder}'. "
-                    "Add it, or leave the whole folder out."
-                )
-        return tuple(known[file.stem] for file in self.files)
+        return self.listed.has_masks
 
     def frames(self, size: Size, color: ColorOrder) -> Iterator[UInt8]:
         """Yield each image as a camera of this size and color order would give it."""
-        for file in self.files:
-            yield fit(read_frame(file, color), size)
+        return self.listed.frames(size, color)
 
-    def truths(self, size: Size) -> Iterator[NDArray[np.bool_]]:
+    def truths(self, size: Size) -> Iterator[Mask]:
         """Yield the mask of each image, fitted as its frame is; nothing where there are none."""
-        for file in self.masks() or ():
-            yield fit_mask(read_mask(file), size)
+        return self.listed.truths(size)
+
+    def every(self, step: int, start: int) -> CalibrationSet:
+        """Every `step`th frame from `start` on."""
+        return replace(self, listed=self.listed.part(slice(start, None, step)))
 
 
-def frame_files(folder: Path) -> dict[str, Path]:
-    """Images of a folder, or of its folder `images` where there is one, by stem.
+def _listed(root: Path) -> FrameSet:
+    try:
+        return FrameSet.open(root)
+    except SpecError as error:
+        raise SpecError(
+            f"No image in '{root}', and random data is never used instead. Give a folder of "
+            "real frames, or leave it out to use the packaged ones."
+        ) from error
 
-    Raises:
-        ArtifactError: There is no such folder, or two images share a stem.
-    """
-    images = folder / "images"
-    return dict(image_files(images if images.is_dir() else folder))
+
+def _designed(root: Path, record: SetRecord) -> FrameSet:
+    files = (
+        FrameFile(one.print.stem, root / one.image, root / one.mask if one.mask else None)
+        for one in record.frames
+    )
+    return FrameSet(root, tuple(files))

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from lightawnet_edge.calibration.features import frame_features
-from lightawnet_edge.calibration.frames import frame_files
 from lightawnet_edge.calibration.record import KeptApart
-from lightawnet_edge.data.images import read_frame
+from lightawnet_edge.data.faults import refuse
+from lightawnet_edge.data.frameset import FrameFile, FrameSet, read_each
 from lightawnet_edge.data.likeness import FramePrint, Match, find_matches, print_frame
-from lightawnet_edge.data.listing import image_files
-from lightawnet_edge.data.masks import read_mask
+from lightawnet_edge.data.listing import describe_unused
+from lightawnet_edge.data.masks import Extent, doubt_inverted, extent
 from lightawnet_edge.data.samples import EVALUATION
-from lightawnet_edge.data.splits import split_stems
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.machine.machine import default_threads
 from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
 from lightawnet_edge.options import option
-from lightawnet_edge.progress import OnStep, Step
+from lightawnet_edge.progress import Narrate, OnStep
 
 PACKAGED = "packaged samples, evaluation half"
 
@@ -75,7 +72,7 @@ class DesignSpec:
             raise SpecError(f"seed={self.seed} must not be negative.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A frame that may be chosen."""
 
@@ -83,6 +80,8 @@ class Candidate:
     mask: Path | None
     print: FramePrint
     features: tuple[float, ...]
+    extent: Extent | None
+    """Of the mask, where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +94,27 @@ class Pool:
     evaluation: KeptApart
 
 
-def read_pool(spec: DesignSpec, on_step: OnStep) -> Pool:
+def read_pool(spec: DesignSpec, on_step: OnStep, narrate: Narrate = lambda _: None) -> Pool:
     """Read all frames of the pool and of the evaluation set.
+
+    Args:
+        spec: What to choose from, and what to keep apart.
+        on_step: Told of each frame.
+        narrate: Told what lies in the pool's folder and is not used, and what is to be doubted.
 
     Raises:
         SpecError: The pool holds fewer frames than are to be chosen.
-        ArtifactError: A folder, split, image or mask is missing or cannot be read.
+        ArtifactError: A folder or split is missing; or frames or masks cannot be read, which are
+            all named: a damaged frame is as far from all others as a rare one.
     """
-    images = _named(spec.data, spec.split)
+    pool = FrameSet.open(spec.data, split=spec.split)
+    for text in describe_unused(pool.unused):
+        narrate(text)
     held_out, evaluation = _evaluation(spec)
-    kept_apart = list(_each("reading the evaluation set", _printed, held_out, on_step))
-    read = _reader(image_files(spec.data / "masks") if (spec.data / "masks").is_dir() else {})
-    found = list(_each("reading the pool", read, images, on_step))
+    kept_apart = _read(held_out, "reading the evaluation set", _printed, on_step)
+    found = _read(pool, "reading the pool", _candidate, on_step)
+    if doubt := doubt_inverted([one.extent for one in found if one.extent]):
+        narrate(doubt)
     overlapping = find_matches([one.print for one in found], kept_apart)
     refused = set() if spec.allow_overlap else {match.stem for match in overlapping}
     candidates = tuple(one for one in found if one.print.stem not in refused)
@@ -119,45 +127,49 @@ def read_pool(spec: DesignSpec, on_step: OnStep) -> Pool:
     return Pool(candidates, tuple(overlapping), evaluation)
 
 
-def _printed(stem: str, image: Path) -> FramePrint:
-    return print_frame(stem, read_frame(image))
+def _printed(file: FrameFile) -> FramePrint:
+    return print_frame(file.stem, file.read())
 
 
-def _reader(masks: Mapping[str, Path]) -> Callable[[str, Path], Candidate]:
-    def read(stem: str, image: Path) -> Candidate:
-        frame, mask = read_frame(image), masks.get(stem)
-        truth = None if mask is None else read_mask(mask)
-        return Candidate(image, mask, print_frame(stem, frame), frame_features(frame, truth))
-
-    return read
-
-
-def _each(
-    stage: str, call: Callable[[str, Path], _T], images: Mapping[str, Path], on_step: OnStep
-) -> Iterator[_T]:
-    """Call for every image, in order; OpenCV decodes beside Python."""
-    with ThreadPoolExecutor(default_threads()) as threads:
-        for done, found in enumerate(threads.map(call, images, images.values())):
-            on_step(Step(stage, done, len(images)))
-            yield found
-    on_step(Step(stage, len(images), len(images)))
-
-
-def _evaluation(spec: DesignSpec) -> tuple[dict[str, Path], KeptApart]:
-    folder = spec.evaluation or (spec.data if spec.evaluation_split else EVALUATION)
-    images = _named(folder, spec.evaluation_split)
-    return images, KeptApart(
-        data=PACKAGED if folder == EVALUATION else folder.resolve().name,
-        split=spec.evaluation_split.name if spec.evaluation_split else None,
-        frames=len(images),
+def _candidate(file: FrameFile) -> Candidate:
+    frame, truth = (file.read(), None) if file.mask is None else file.read_pair()
+    return Candidate(
+        image=file.image,
+        mask=file.mask,
+        print=print_frame(file.stem, frame),
+        features=frame_features(frame, truth),
+        extent=None if truth is None else extent(truth),
     )
 
 
-def _named(folder: Path, split: Path | None) -> dict[str, Path]:
-    """Images of a folder by stem, in the order of their names."""
-    images = frame_files(folder)
-    if not images:
-        raise ArtifactError(f"No image in '{folder}'.")
-    if split is None:
-        return images
-    return {stem: images[stem] for stem in sorted(split_stems(split, images))}
+def _read(
+    frames: FrameSet, stage: str, call: Callable[[FrameFile], _T], on_step: OnStep
+) -> list[_T]:
+    """Call for every frame, sorted by stem.
+
+    Raises:
+        ArtifactError: Names all that cannot be read.
+    """
+    problems: list[str] = []
+
+    def read(file: FrameFile) -> _T | None:
+        try:
+            return call(file)
+        except ArtifactError as error:
+            problems.append(str(error).rstrip("."))
+            return None
+
+    files = sorted(frames.files, key=lambda file: file.image.name)
+    found = [one for one in read_each(files, read, stage, on_step) if one is not None]
+    refuse(sorted(problems), f"Data set '{frames.folder}'")
+    return found
+
+
+def _evaluation(spec: DesignSpec) -> tuple[FrameSet, KeptApart]:
+    folder = spec.evaluation or (spec.data if spec.evaluation_split else EVALUATION)
+    frames = FrameSet.open(folder, split=spec.evaluation_split)
+    return frames, KeptApart(
+        data=PACKAGED if folder == EVALUATION else folder.resolve().name,
+        split=spec.evaluation_split.name if spec.evaluation_split else None,
+        frames=len(frames),
+    )

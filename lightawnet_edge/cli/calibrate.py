@@ -31,7 +31,7 @@ def calibrate(
         narrate("torch is not installed: how stable the scales are is not measured")
         spec = replace(spec, stability=False)
     with progress_bar() as show:
-        record = design(spec, out, on_step=show)
+        record = design(spec, out, on_step=show, narrate=narrate)
     if as_json:
         print_json(record, SCHEMA)
         return

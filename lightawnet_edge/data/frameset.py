@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from lightawnet_edge.bundle.store import digest_of, sha256_of
 from lightawnet_edge.data.faults import printable, refuse
-from lightawnet_edge.data.images import read_frame
+from lightawnet_edge.data.images import read_frame, read_size
 from lightawnet_edge.data.likeness import FramePrint, print_frame
 from lightawnet_edge.data.listing import Listing, Unused, beside, list_folder
 from lightawnet_edge.data.masks import Extent, doubt_inverted, extent, read_mask
@@ -54,11 +54,9 @@ class FrameFile:
         """Read the mask.
 
         Raises:
-            ArtifactError: There is none, or it cannot be read.
+            ArtifactError: There is none, it cannot be read, or has another size than its frame.
         """
-        if self.mask is None:
-            raise ArtifactError(f"'{self.image}' has no mask.")
-        return read_mask(self.mask)
+        return self._truth_of(read_size(self.image))
 
     def read_pair(self, color: ColorOrder = ColorOrder.RGB) -> tuple[UInt8, Mask]:
         """Read frame and truth.
@@ -66,13 +64,19 @@ class FrameFile:
         Raises:
             ArtifactError: One of them cannot be read, or their sizes differ.
         """
-        frame, truth = self.read(color), self.read_truth()
-        if frame.shape[:2] != truth.shape:
-            sizes = Size(*frame.shape[:2]), Size(*truth.shape)
+        frame = self.read(color)
+        return frame, self._truth_of(Size(*frame.shape[:2]))
+
+    def _truth_of(self, size: Size) -> Mask:
+        """Read the mask of a frame of this size."""
+        if self.mask is None:
+            raise ArtifactError(f"'{self.image}' has no mask.")
+        truth = read_mask(self.mask)
+        if truth.shape != (size.height, size.width):
             raise ArtifactError(
-                f"'{self.image}' is {sizes[0]}, its mask '{self.mask}' is {sizes[1]}."
+                f"'{self.image}' is {size}, its mask '{self.mask}' is {Size(*truth.shape)}."
             )
-        return frame, truth
+        return truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,9 @@ class FrameSet:
             )
         files = [FrameFile(stem, images.images[stem], truths.images.get(stem)) for stem in stems]
         if masks:
-            refuse_without_mask(folder, files)
+            _refuse_without_mask(
+                folder, files, "Add it, or name the frames to use with --split FILE."
+            )
         if limit is not None:
             files = [files[index] for index in spaced(len(files), limit)]
         return cls(folder, tuple(files), _unused(folder, images, truths))
@@ -137,10 +143,16 @@ class FrameSet:
         Raises:
             ArtifactError: Some frames have one, and others have not.
         """
-        if any(file.mask for file in self.files):
-            refuse_without_mask(self.folder, self.files)
-            return True
-        return False
+        if not any(file.mask for file in self.files):
+            return False
+        _refuse_without_mask(
+            self.folder, self.files, "Add it, or leave the whole folder of masks out."
+        )
+        return True
+
+    def part(self, which: slice) -> FrameSet:
+        """Some of the frames."""
+        return replace(self, files=self.files[which])
 
     def groups(self, table: Path) -> Mapping[str, str]:
         """Group of each frame that has one in a CSV file `stem,group`.
@@ -200,6 +212,17 @@ class FrameSet:
         refuse(problems, f"Data set '{self.folder}'")
         return [doubt] if (doubt := doubt_inverted(extents)) else []
 
+    def mask_doubts(self) -> list[str]:
+        """Say what is to be doubted of the masks as a whole; nothing where there are none.
+
+        Raises:
+            ArtifactError: A mask cannot be read, or does not fit its frame; names the first.
+        """
+        if not self.has_masks:
+            return []
+        extents = list(read_each(self.files, lambda file: extent(file.read_truth())))
+        return [doubt] if (doubt := doubt_inverted(extents)) else []
+
     def prints(self) -> tuple[FramePrint, ...]:
         """What the frames are recognized by."""
         return tuple(print_frame(file.stem, file.read()) for file in self.files)
@@ -239,12 +262,7 @@ def spaced(count: int, limit: int) -> list[int]:
     return [int((index + 0.5) * count / limit) for index in range(limit)]
 
 
-def refuse_without_mask(folder: Path, files: Sequence[FrameFile]) -> None:
-    """Refuse frames without a mask, all of them in one message.
-
-    Raises:
-        ArtifactError: There are such.
-    """
+def _refuse_without_mask(folder: Path, files: Sequence[FrameFile], remedy: str) -> None:
     refuse(
         [
             f"image '{file.image}' has no mask: expected '{file.stem}.png' or the like in "
@@ -253,7 +271,7 @@ def refuse_without_mask(folder: Path, files: Sequence[FrameFile]) -> None:
             if file.mask is None
         ],
         f"Data set '{folder}'",
-        "Add it, or name the frames to use with --split FILE.",
+        remedy,
     )
 
 

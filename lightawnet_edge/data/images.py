@@ -7,7 +7,8 @@ meaning as a frame of 8 bits. No decoder sees a file before its header has been 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from lightawnet_edge.data.overheard import overhear
 from lightawnet_edge.data.pixels import UInt8, in_order, opencv, upright
 from lightawnet_edge.data.tiff import tiff_header
 from lightawnet_edge.errors import ArtifactError
-from lightawnet_edge.specs import ColorOrder
+from lightawnet_edge.specs import ColorOrder, Size
 
 MAX_BYTES = 256 * 2**20
 """The largest frames of medicine, 8K with three values of 16 bits, have 199 MB uncompressed."""
@@ -76,20 +77,11 @@ def read_stored(path: Path) -> Stored:
             picture of a format that is read.
     """
     data = _read_bytes(path)
-    found = sniff(data[:HEAD_BYTES])
-    try:
-        header = _read_header(data, found)
-        _check_limits(header)
-        pixels = _decode(data, found) if found != formats.NUMPY else read_array(data)
+    with _named(path):
+        found, header = _read_header(data)
+        pixels = read_array(data) if found == formats.NUMPY else _decode(data, found)
         _check_shape(header, pixels)
-    except struct.error:
-        raise _unreadable(path, CUT_OFF) from None
-    except MemoryError:
-        raise _unreadable(path, "it does not fit into memory") from None
-    except ValueError as error:
-        raise _unreadable(path, str(error)) from error
-    assert found is not None  # a file without a format has no header
-    return Stored(pixels, found, header)
+        return Stored(pixels, found, header)
 
 
 def read_frame(path: Path, color: ColorOrder = ColorOrder.RGB, *, turn: bool = True) -> UInt8:
@@ -123,6 +115,18 @@ def read_frame(path: Path, color: ColorOrder = ColorOrder.RGB, *, turn: bool = T
     return in_order(np.ascontiguousarray(pixels), color)
 
 
+def read_size(path: Path) -> Size:
+    """Read the size of an image, as it is stored; nothing is decoded.
+
+    Raises:
+        ArtifactError: As `read_stored` does, but for damage that a header does not show.
+    """
+    data = _read_bytes(path)
+    with _named(path):
+        _, header = _read_header(data)
+        return Size(header.height, header.width)
+
+
 def check_upright(path: Path, header: Header) -> None:
     """Refuse a picture that its file wants turned, where a mask or a frame belongs to it.
 
@@ -152,7 +156,24 @@ def _read_bytes(path: Path) -> bytes:
         raise ArtifactError(f"'{path}' cannot be read: {error.strerror}.") from error
 
 
-def _read_header(data: bytes, found: Format | None) -> Header:
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Put the file's name before what is wrong with its bytes."""
+    try:
+        yield
+    except struct.error:
+        why = CUT_OFF
+    except MemoryError:
+        why = "it does not fit into memory"
+    except ValueError as error:
+        why = str(error)
+    else:
+        return
+    raise ArtifactError(f"'{path}' cannot be decoded as an image: {why}.")
+
+
+def _read_header(data: bytes) -> tuple[Format, Header]:
+    found = sniff(data[:HEAD_BYTES])
     if not data:
         raise ValueError("it is empty")
     if found is None:
@@ -161,7 +182,9 @@ def _read_header(data: bytes, found: Format | None) -> Header:
         raise ValueError(
             f"its format is {found.name}, and PNG, JPEG, BMP, TIFF, WebP, GIF and .npy are read"
         )
-    return _HEADERS[found](data)
+    header = _HEADERS[found](data)
+    _check_limits(header)
+    return found, header
 
 
 def _check_limits(header: Header) -> None:
@@ -177,7 +200,7 @@ def _check_limits(header: Header) -> None:
         raise ValueError(f"it has {size} pixels, and at most {MAX_PX // 2**20} Mi are read")
 
 
-def _decode(data: bytes, found: Format | None) -> NDArray[Any]:
+def _decode(data: bytes, found: Format) -> NDArray[Any]:
     """Decode without changing anything.
 
     Raises:
@@ -228,7 +251,3 @@ def _to_8_bits(pixels: NDArray[Any], found: Format) -> UInt8:
             "fewer bits, or it is dark. Save it with 8 bits, or scale it up to 16"
         )
     return np.asarray((pixels.astype(np.uint32) + 128) // 257, dtype=np.uint8)
-
-
-def _unreadable(path: Path, why: str) -> ArtifactError:
-    return ArtifactError(f"'{path}' cannot be decoded as an image: {why}.")

@@ -112,7 +112,7 @@ def make_kit(
     contract, platform = order.contract, order.request.platform
     frames = partial(order.calibration.frames, contract.frame, contract.color)
     check = partial(order.check.frames, contract.frame, contract.color)
-    truths = partial(order.check.truths, contract.frame) if order.check.masks() else None
+    truths = partial(order.check.truths, contract.frame) if order.check.has_masks else None
     typed = typed_graph(
         graph, platform, order.precision, frames, check, narrate, truths=truths, method=order.method
     )
@@ -173,10 +173,9 @@ def _worst(values: NDArray[Any]) -> float:
 
 def _spread(order: KitOrder) -> Iterator[UInt8]:
     """All check frames, those first that lie evenly among them."""
-    files = order.check.files
-    step = max(1, len(files) // GOLDEN_FRAMES)
+    step = max(1, len(order.check) // GOLDEN_FRAMES)
     for start in range(step):
-        some = replace(order.check, files=files[start::step])
+        some = order.check.every(step, start)
         yield from some.frames(order.contract.frame, order.contract.color)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lightawnet_edge.approximation.routing_frames import masks_digest
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.layers import int8_shortfall, mac_shares
 from lightawnet_edge.bundle.manifest import Manifest, Source, write_manifest
 from lightawnet_edge.bundle.store import digest_of, sha256_of, staged_folder
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.data.likeness import PRINTS, write_prints
+from lightawnet_edge.data.listing import describe_unused
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.export.kit import check_set
 from lightawnet_edge.export.routing import plan_routing
@@ -64,10 +64,10 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
     tools = {**tool_versions(), **(request.tools if request else {})}
     auto = {}
     if routing is Routing.AUTO or spec.max_dice_drop is not None:
-        auto = {"auto": [spec.max_dice_drop, masks_digest(calibration)]}
+        auto = {"auto": [spec.max_dice_drop, calibration.listed.masks_digest()]}
     kit = {}
     if request is not None:
-        frames = [check.source.sha256, masks_digest(check)]
+        frames = [check.source.sha256, check.listed.masks_digest()]
         kit = {"kit": [repr(request), *frames, spec.min_int8_share]}
     inputs = digest_of(
         {
@@ -92,6 +92,9 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
         _check_int8(standing.manifest, spec, f"The bundle '{path}' stands there")
         return ExportResult(standing, built=False)
 
+    _tell_of(calibration, narrate, masks=bool(auto))
+    if request is not None and check is not calibration:
+        _tell_of(check, narrate, masks=True)
     network = load_checkpoint(checkpoint)
     # A kit is checked by its probability, whether or not its engine gives one.
     traced = replace(contract, probability=True) if request else contract
@@ -131,6 +134,13 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
         _check_int8(manifest, spec, "No bundle was written")
         write_manifest(folder, manifest)
     return ExportResult(Bundle(path, manifest), built=True)
+
+
+def _tell_of(frames: CalibrationSet, narrate: Narrate, *, masks: bool) -> None:
+    """Say what lies beside these frames and is not used, and what is to be doubted of masks."""
+    doubts = frames.listed.mask_doubts() if masks else []
+    for text in (*describe_unused(frames.listed.unused), *doubts):
+        narrate(text)
 
 
 def _check_int8(manifest: Manifest, spec: ExportSpec, outcome: str) -> None:

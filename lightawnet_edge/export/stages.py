@@ -174,7 +174,7 @@ class Stages:
             [layer.name for layer in read if layer.requested is Precision.INT8],
             max_dice_drop=max(0.0, self.spec.max_dice_drop - self.spent),
             held_out=bool(record.held_out),
-            has_truth=self.calibration.masks() is not None,
+            has_truth=self.calibration.has_masks,
             narrate=self.narrate,
         )
 
@@ -186,7 +186,7 @@ class Stages:
         contract = self.contract
         frames = self.calibration.frames(contract.frame, contract.color)
         truths = self.calibration.truths(contract.frame)
-        if self.calibration.masks() is not None:
+        if self.calibration.has_masks:
             pairs = zip(frames, truths, strict=True)
             yield from (pair for number, pair in enumerate(pairs, 1) if is_taken(number, held_out))
             return

@@ -72,7 +72,7 @@ def test_a_set_is_taken_as_a_folder_of_frames_is(
     shutil.move(tmp_path / "set", tmp_path / "moved")
     found = CalibrationSet.open(tmp_path / "moved")
     assert found.source.frames == 8
-    assert [file.stem for file in found.files] == [one.stem for one in record.prints]
+    assert [file.stem for file in found.listed.files] == [one.stem for one in record.prints]
     plain = CalibrationSet.open(tmp_path / "moved" / "images")
     assert plain.source.sha256 == found.source.sha256
     assert set(plain.prints()) == set(found.prints())
@@ -203,14 +203,31 @@ def test_requests_that_make_no_sense_are_refused(pool: Path, tmp_path: Path) -> 
     with pytest.raises(SpecError, match="has 24 frames: too few to choose 128"):
         design(DesignSpec(data=pool), tmp_path / "set")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ArtifactError, match="No image in"):
+    with pytest.raises(SpecError, match="No image in"):
         design(DesignSpec(data=tmp_path / "empty"), tmp_path / "set")
 
 
-def test_a_frame_that_cannot_be_read_is_named(pool: Path, held_out: Path, tmp_path: Path) -> None:
+def test_frames_that_cannot_be_read_are_named_together(
+    pool: Path, held_out: Path, tmp_path: Path
+) -> None:
     (pool / "images" / "north_2.png").write_bytes(b"no image")
-    with pytest.raises(ArtifactError, match=r"north_2\.png' cannot be decoded"):
+    data = (pool / "images" / "north_4.png").read_bytes()
+    (pool / "images" / "north_4.png").write_bytes(data[:-300])
+    cv2.imwrite(str(pool / "masks" / "south_5.png"), np.zeros((4, 4), np.uint8))
+    with pytest.raises(
+        ArtifactError,
+        match=r"has 3 problems: .*north_2\.png' cannot be decoded .*north_4\.png' .* cut off; "
+        r".*south_5\.png' is 60x80, its mask .* is 4x4",
+    ):
         design(spec(pool, held_out), tmp_path / "set")
+    assert not (tmp_path / "set").exists()
+
+
+def test_what_is_not_used_is_told(pool: Path, held_out: Path, tmp_path: Path) -> None:
+    (pool / "images" / "clip.mpg").touch()
+    told: list[str] = []
+    design(spec(pool, held_out), tmp_path / "set", narrate=told.append)
+    assert told == ["not used of 'images': 1 video (clip.mpg)"]
 
 
 def test_the_record_tells_how_stable_scales_are(

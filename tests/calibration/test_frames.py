@@ -15,8 +15,8 @@ from lightawnet_edge.specs import ColorOrder, Size
 
 def test_the_digest_depends_on_the_bytes_alone(dataset: Path, tmp_path: Path) -> None:
     original = CalibrationSet.open(dataset)
-    for number, file in enumerate(reversed(original.files)):
-        shutil.copy(file, tmp_path / f"renamed{number}.png")
+    for number, file in enumerate(reversed(original.listed.files)):
+        shutil.copy(file.image, tmp_path / f"renamed{number}.png")
     renamed = CalibrationSet.open(tmp_path)
     assert renamed.source.sha256 == original.source.sha256
     assert renamed.source.frames == 8
@@ -37,7 +37,7 @@ def test_frames_come_as_the_camera_of_the_contract_gives_them(dataset: Path) -> 
 def test_without_a_folder_the_packaged_frames_are_taken() -> None:
     packaged = CalibrationSet.open(None)
     assert packaged.source.name == PACKAGED
-    assert packaged.source.frames == len(packaged.files) >= 10
+    assert packaged.source.frames == len(packaged) >= 10
 
 
 def test_an_empty_folder_is_refused_and_nothing_is_invented(tmp_path: Path) -> None:
@@ -55,14 +55,14 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_masks_come_with_all_frames_or_with_none(dataset: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(dataset, tmp_path / "copy")
     frames = CalibrationSet.open(copy)
-    masks = frames.masks()
-    assert masks is not None
-    assert [mask.stem for mask in masks] == [file.stem for file in frames.files]
+    assert frames.has_masks
     assert [mask.shape for mask in frames.truths(Size(40, 48))] == [(40, 48)] * 8
-    masks[0].unlink()
-    with pytest.raises(ArtifactError, match=r"has no mask: expected .* leave the whole folder out"):
-        frames.masks()
+    (copy / "masks" / "frame0.png").unlink()
+    frames = CalibrationSet.open(copy)
+    with pytest.raises(ArtifactError, match=r"has no mask: expected .* leave the whole folder of"):
+        _ = frames.has_masks
     shutil.rmtree(copy / "masks")
-    assert frames.masks() is None
+    frames = CalibrationSet.open(copy)
+    assert not frames.has_masks
     assert list(frames.truths(Size(40, 48))) == []
-    assert CalibrationSet.open(dataset / "images").masks(), "the folder beside it counts too"
+    assert CalibrationSet.open(dataset / "images").has_masks, "the folder beside it counts too"

@@ -17,7 +17,7 @@ from lightawnet_edge.data.frameset import FrameFile, FrameSet, read_each, spaced
 from lightawnet_edge.data.listing import describe_unused
 from lightawnet_edge.data.samples import EVALUATION
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.machine.machine import physical_cores
+from lightawnet_edge.machine.machine import default_threads
 from lightawnet_edge.progress import Step
 from lightawnet_edge.specs import ColorOrder, Size
 from tests.data.files import turned_jpeg
@@ -139,7 +139,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 def test_missing_masks_are_named_together(folder: Path) -> None:
     for name in ("a", "b"):
         (folder / "masks" / f"{name}.png").unlink()
-    message = r"has 2 problems: image '.*a\.png' has no mask: expected 'a\.png' .*b\.png.* --split"
+    message = r"has 2 problems: image '.*a\.png' has no mask: expected 'a\.png' .*b\.png.* Add it"
     with pytest.raises(ArtifactError, match=message):
         FrameSet.open(folder, masks=True)
     frames = FrameSet.open(folder)
@@ -190,6 +190,14 @@ def test_a_mask_of_another_size_is_refused(folder: Path) -> None:
         first.read_pair()
 
 
+def test_a_truth_alone_is_held_against_the_size_of_its_frame(folder: Path) -> None:
+    cv2.imwrite(str(folder / "masks" / "a.png"), np.zeros((4, 4), np.uint8))
+    frames = FrameSet.open(folder)
+    with pytest.raises(ArtifactError, match=r"a\.png' is 8x8, its mask .* is 4x4"):
+        list(frames.truths(Size(8, 8)))
+    assert [mask.shape for mask in frames.part(slice(1, None)).truths(Size(2, 2))] == [(2, 2)] * 2
+
+
 def test_a_turned_frame_is_read_alone_and_refused_with_a_mask(folder: Path) -> None:
     data = turned_jpeg(np.zeros((8, 8, 3), np.uint8), 6)
     (folder / "images" / "a.png").write_bytes(data)
@@ -220,6 +228,7 @@ def test_inverted_masks_are_doubted(folder: Path) -> None:
     for file in (folder / "masks").iterdir():
         cv2.imwrite(str(file), np.full((8, 8), 255, np.uint8))
     assert "they look inverted" in frames.check_pairs(ColorOrder.RGB)[0]
+    assert frames.mask_doubts() == frames.check_pairs(ColorOrder.RGB)
 
 
 def test_frames_and_truths_come_as_the_camera_of_a_contract_gives_them(dataset: Path) -> None:
@@ -284,7 +293,7 @@ def test_files_come_in_order_and_few_are_held(folder: Path) -> None:
         assert found == done
         with lock:
             most = max(most, begun - done)
-    assert most <= 2 * physical_cores() + 1
+    assert most <= 2 * default_threads() + 1
     assert heard == [Step("reading", index, 100) for index in range(101)]
 
 

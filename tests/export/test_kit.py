@@ -393,7 +393,7 @@ def test_packaged_frames_that_set_scales_are_not_those_that_check(dataset: Path)
     packaged = CalibrationSet.open(None)
     apart = check_set(packaged, None, packaged=True)
     assert apart.source.name == "packaged evaluation frames"
-    assert not set(apart.files) & set(packaged.files)
+    assert not set(apart.listed.files) & set(packaged.listed.files)
     mine = CalibrationSet.open(dataset)
     assert check_set(mine, None, packaged=False) is mine
 

@@ -22,7 +22,6 @@ from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.kit import BuilderSettings
 from lightawnet_edge.bundle.layers import LayerRecord
 from lightawnet_edge.calibration.frames import CalibrationSet
-from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.data.pixels import fit
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.graph.device_graph import OPSET, DeviceModel, to_onnx
@@ -73,14 +72,14 @@ def fp32_graph(routing: Routing, frame: Size) -> onnx.ModelProto:
     network = load_checkpoint(resolve(DEFAULT_WEIGHTS))
     frozen = None
     if routing is Routing.STATIC:
-        image = torch.from_numpy(fit(read_frame(CalibrationSet.open(None).files[0]), frame))
+        image = torch.from_numpy(fit(CalibrationSet.open(None).listed.files[0].read(), frame))
         frozen = mean_routing(network, [DeviceModel(network, contract(frame)).preprocess(image)])
     return to_onnx(lower(network, frozen), contract(frame))
 
 
 @cache
 def int8_graph(routing: Routing, frame: Size) -> onnx.ModelProto:
-    image = fit(read_frame(CalibrationSet.open(None).files[0]), frame)
+    image = fit(CalibrationSet.open(None).listed.files[0].read(), frame)
     with TemporaryDirectory() as folder:
         source = Path(folder) / "device.onnx"
         onnx.save(fp32_graph(routing, frame), source)
