@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lightawnet_edge.cli.paths import complete_bundle, expand_patterns, find_bundle
-from lightawnet_edge.cli.terminal import JsonFlag, err_console, out_console, warn
+from lightawnet_edge.cli.terminal import (
+    JsonFlag,
+    bar_console,
+    err_console,
+    narrate,
+    out_console,
+    warn,
+)
 from lightawnet_edge.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -52,13 +59,13 @@ def run(
     from lightawnet_edge.runtime.playback import expand, play
     from lightawnet_edge.runtime.segmenter import Segmenter
 
-    inputs = expand(expand_patterns(files))
+    inputs = expand(expand_patterns(files), narrate)
     done: list[Played] = []
     skipped: list[Played] = []
     with (
         Segmenter.load(find_bundle(bundle), threads=threads or None) as segmenter,
         Progress(
-            console=err_console, transient=True, disable=not err_console.is_terminal
+            console=bar_console(), transient=True, disable=not err_console.is_terminal
         ) as progress,
     ):
         task = progress.add_task("segmenting", total=len(inputs) if len(inputs) > 1 else None)

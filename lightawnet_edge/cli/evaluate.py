@@ -27,11 +27,16 @@ def evaluate(
     as_json: JsonFlag = False,
 ) -> None:
     """Score a checkpoint in PyTorch, FP32, on the CPU; masks are compared at their own size."""
+    from lightawnet_edge.data.frameset import IMAGES, MASKS
+    from lightawnet_edge.data.listing import refuse_among
+    from lightawnet_edge.evaluation.evaluation import WORST_JPEG
     from lightawnet_edge.evaluation.evaluator import evaluate as measure
     from lightawnet_edge.evaluation.evaluator import write_evaluation
     from lightawnet_edge.evaluation.report import console
 
     spec = EvalSpec(**options)
+    if out is not None:
+        refuse_among(out, {spec.data / IMAGES, spec.data / MASKS}, WORST_JPEG)
     with progress_bar() as show:
         measured = measure(spec, show, narrate)
     if out is not None:

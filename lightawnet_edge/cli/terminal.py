@@ -74,13 +74,22 @@ def print_json(value: object, schema: int | None = None) -> None:
     typer.echo(text.encode(), nl=False)  # as bytes: the terminal's encoding may lack a letter
 
 
+def bar_console() -> Console:
+    """A console for what is redrawn while frames are decoded.
+
+    Decoders are listened to on stderr, which is no terminal for those moments; what a bar writes in
+    them is passed on.
+    """
+    return Console(stderr=True, force_terminal=err_console.is_terminal)
+
+
 @contextmanager
 def progress_bar() -> Iterator[OnStep]:
     """Draw a bar on stderr that follows the steps it is told; none where stderr is no terminal."""
     from rich.progress import Progress
 
     with Progress(
-        console=err_console, transient=True, disable=not err_console.is_terminal
+        console=bar_console(), transient=True, disable=not err_console.is_terminal
     ) as progress:
         task = progress.add_task("starting", total=None)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lightawnet_edge.data.faults import counted, listed, printable, refuse
 from lightawnet_edge.data.formats import Kind, format_of
-from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.errors import ArtifactError, SpecError
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".npy"}
@@ -96,6 +96,25 @@ def image_files(folder: Path) -> Mapping[str, Path]:
         ArtifactError: As `list_folder` does.
     """
     return list_folder(folder).images
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is a video: by its content, and by its suffix where that shows nothing."""
+    found = format_of(path)
+    return path.suffix.lower() in VIDEO_SUFFIXES if found is None else found.kind is Kind.VIDEO
+
+
+def refuse_among(out: Path, folders: Collection[Path], what: str) -> None:
+    """Refuse to write `what` into a folder that frames are read from.
+
+    Raises:
+        SpecError: `out` is one of the folders.
+    """
+    if out.resolve() in {folder.resolve() for folder in folders}:
+        raise SpecError(
+            f"'{out}' is the folder of the frames: {what} would lie among them, and be taken for "
+            "frames the next time. Choose another --out."
+        )
 
 
 def describe_unused(unused: Sequence[Unused]) -> list[str]:

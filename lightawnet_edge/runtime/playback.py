@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from lightawnet_edge.data.faults import printable
 from lightawnet_edge.data.images import read_frame
-from lightawnet_edge.data.listing import VIDEO_SUFFIXES, image_files
+from lightawnet_edge.data.listing import describe_unused, is_video, list_folder, refuse_among
 from lightawnet_edge.data.pixels import UInt8, fit, fit_mask, opencv
 from lightawnet_edge.data.video import video_frames
 from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.progress import Narrate
 from lightawnet_edge.runtime.segmenter import Segmenter
 from lightawnet_edge.specs import ColorOrder, Size
 
 _CONTOUR_BGR = (0, 215, 255)
 """Amber: neither the red of tissue nor the green of a truth."""
+_NUMBERED = re.compile(r"(.*)-\d{6,}", re.DOTALL)
+"""Name of a video's frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,17 +38,24 @@ class Played:
     """Why the frame was skipped, or None."""
 
 
-def expand(inputs: Sequence[Path]) -> list[Path]:
+def expand(inputs: Sequence[Path], narrate: Narrate = lambda _: None) -> list[Path]:
     """Replace folders by the images and videos in them.
 
+    Args:
+        inputs: Files and folders.
+        narrate: Told what lies in the folders and is neither.
+
     Raises:
-        ArtifactError: A path does not exist, or nothing is left to run.
+        ArtifactError: A path does not exist, names in a folder cannot stand beside each other, or
+            nothing is left to run.
     """
     files: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            videos = [file for file in path.iterdir() if file.suffix.lower() in VIDEO_SUFFIXES]
-            files += sorted([*image_files(path).values(), *videos])
+            listing = list_folder(path)
+            files += sorted([*listing.images.values(), *listing.videos])
+            for text in describe_unused(listing.unused):
+                narrate(text)
         elif path.is_file():
             files.append(path)
         else:
@@ -59,31 +72,49 @@ def play(segmenter: Segmenter, files: Sequence[Path], out: Path) -> Iterator[Pla
     broken frame is reported and skipped.
 
     Raises:
-        SpecError: Two files would write the same names, or `out` cannot be a folder.
+        SpecError: Two files would write the same names, masks would lie among the frames, or `out`
+            cannot be a folder. Nothing has been written then.
     """
-    stems = [file.stem for file in files]
-    if repeated := next((stem for stem in stems if stems.count(stem) > 1), None):
-        raise SpecError(
-            f"Two files are called '{repeated}': their masks would overwrite each other."
-        )
+    refuse_among(out, {file.parent for file in files}, "masks")
+    videos = {file for file in files if is_video(file)}
+    _refuse_equal_names(files, videos)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SpecError(f"'{out}' cannot be a folder for masks: {error.strerror}.") from error
     for file in files:
-        yield from _play_file(segmenter, file, out)
+        yield from _play_file(segmenter, file, out, film=file in videos)
 
 
-def _play_file(segmenter: Segmenter, file: Path, out: Path) -> Iterator[Played]:
+def _refuse_equal_names(files: Sequence[Path], videos: Set[Path]) -> None:
+    """Refuse files whose masks would overwrite each other; names in one case may be one name."""
+    stems = [file.stem.casefold() for file in files]
+    repeated = next((stem for stem, count in Counter(stems).items() if count > 1), None)
+    if repeated is not None:
+        raise SpecError(
+            f"Two files are called '{repeated}': their masks would overwrite each other. Run them "
+            "one after the other, each with an --out of its own."
+        )
+    films = {file.stem.casefold(): file for file in videos}
+    for file, stem in zip(files, stems, strict=True):
+        numbered = _NUMBERED.fullmatch(stem)
+        if numbered and file not in videos and (video := films.get(numbered[1])):
+            raise SpecError(
+                f"The mask of '{file.name}' would overwrite that of a frame of '{video.name}', or "
+                "it the other. Run them one after the other, each with an --out of its own."
+            )
+
+
+def _play_file(segmenter: Segmenter, file: Path, out: Path, *, film: bool) -> Iterator[Played]:
     color = segmenter.manifest.contract.color
     try:
-        if file.suffix.lower() in VIDEO_SUFFIXES:
+        if film:
             for index, frame in enumerate(video_frames(file, color)):
                 yield _segment(segmenter, frame, f"{file.stem}-{index:06d}", out)
         else:
             yield _segment(segmenter, read_frame(file, color), file.stem, out)
     except ArtifactError as error:
-        yield Played(name=file.stem, foreground=0.0, error=str(error))
+        yield Played(name=printable(file.stem), foreground=0.0, error=printable(str(error)))
 
 
 def _segment(segmenter: Segmenter, frame: UInt8, name: str, out: Path) -> Played:
@@ -97,7 +128,7 @@ def _segment(segmenter: Segmenter, frame: UInt8, name: str, out: Path) -> Played
     (out / f"{name}.mask.png").write_bytes(cv2.imencode(".png", values)[1].tobytes())
     drawn = overlay(picture, values)
     (out / f"{name}.overlay.jpg").write_bytes(cv2.imencode(".jpg", drawn)[1].tobytes())
-    return Played(name=name, foreground=float(mask.mean()))
+    return Played(name=printable(name), foreground=float(mask.mean()))
 
 
 def overlay(frame_bgr: UInt8, mask: UInt8) -> UInt8:

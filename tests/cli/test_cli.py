@@ -412,6 +412,16 @@ def test_evaluate_prints_a_table_or_json_with_every_frame(
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text()) == data
 
 
+def test_evaluate_writes_nothing_among_the_frames(
+    cli: Cli, checkpoint: Path, dataset: Path
+) -> None:
+    images = dataset / "images"
+    done = cli("evaluate", "--weights", checkpoint, "--data", dataset, "--out", images)
+    assert done.code == 2
+    assert "is the folder of the frames: worst.jpg would lie among them" in done.err
+    assert not (images / "evaluation.json").exists()
+
+
 def test_card_writes_markdown_from_an_evaluation_and_does_not_overwrite(
     cli: Cli, checkpoint: Path, dataset: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -65,15 +66,88 @@ def test_an_undecodable_video_is_reported(bundles: Bundles, tmp_path: Path) -> N
     assert "cannot be decoded: no frame came out" in str(played[0].error)
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("a/x.png", "b/x.png"), "Two files are called 'x': their masks would overwrite"),
+        (("a/x.png", "b/X.JPG"), "Two files are called 'x'"),
+        (("a/x.mp4", "b/x.png"), "Two files are called 'x'"),
+        (("x.avi", "x-000003.png"), r"The mask of 'x-000003\.png' .* of a frame of 'x\.avi'"),
+        (("X.avi", "x-1000000.png"), r"The mask of 'x-1000000\.png'"),
+    ],
+)
 def test_files_that_would_overwrite_each_other_are_refused(
-    bundles: Bundles, tmp_path: Path
+    bundles: Bundles, tmp_path: Path, names: tuple[str, ...], message: str
 ) -> None:
-    files = [tmp_path / "a" / "x.png", tmp_path / "b" / "x.png"]
+    files = [tmp_path / name for name in names]
     with (
         Segmenter.load(bundles["onnx", "fp32"]) as segmenter,
-        pytest.raises(SpecError, match="Two files are called 'x'"),
+        pytest.raises(SpecError, match=message),
     ):
         list(play(segmenter, files, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("x.png", "x-000003.png"),  # no video
+        ("x.avi", "x-00003.png", "x-000003-1.png"),  # no number of a frame
+        ("x.avi", "x-000003.avi"),  # frames of the second are x-000003-000000 and so on
+    ],
+)
+def test_names_that_only_look_alike_are_taken(
+    bundles: Bundles, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    files = [tmp_path / name for name in names]
+    with Segmenter.load(bundles["onnx", "fp32"]) as segmenter:
+        assert all(played.error for played in play(segmenter, files, tmp_path / "out"))
+
+
+def test_masks_are_not_written_among_the_frames(
+    bundles: Bundles, dataset: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "frames").mkdir()
+    frame = tmp_path / "frames" / "a.png"
+    frame.write_bytes((dataset / "images" / "frame0.png").read_bytes())
+    with (
+        Segmenter.load(bundles["onnx", "fp32"]) as segmenter,
+        pytest.raises(SpecError, match=r"is the folder of the frames: masks would lie among them"),
+    ):
+        list(play(segmenter, [frame], tmp_path / "other" / ".." / "frames"))
+    assert list((tmp_path / "frames").iterdir()) == [frame]
+
+
+def test_a_video_is_known_by_its_content_and_its_name_may_be_no_utf8(
+    bundles: Bundles, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    writer = cv2.VideoWriter(
+        str(folder / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (96, 80)
+    )
+    for frame, _ in blobs(2, Size(80, 96)):
+        writer.write(frame)
+    writer.release()
+    (folder / "clip.avi").rename(folder / os.fsdecode(b"caf\xe9.png"))
+    with Segmenter.load(bundles["onnx", "fp32"]) as segmenter:
+        files = [folder / os.fsdecode(b"caf\xe9.png")]
+        played = list(play(segmenter, files, tmp_path / "out"))
+    assert [(p.name, p.error) for p in played] == [
+        (r"caf\xe9-000000", None),
+        (r"caf\xe9-000001", None),
+    ]
+    assert (tmp_path / "out" / os.fsdecode(b"caf\xe9-000001.mask.png")).is_file()
+
+
+def test_what_lies_in_a_folder_and_is_not_run_is_told(tmp_path: Path) -> None:
+    for name in ("a.png", "b.mpg", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "old").mkdir()
+    told: list[str] = []
+    files = expand([tmp_path], told.append)
+    assert [file.name for file in files] == ["a.png", "b.mpg"]
+    assert told == [f"not used of '{tmp_path.name}': 1 folder (old), 1 other file (notes.txt)"]
 
 
 def test_missing_and_empty_inputs_are_refused(tmp_path: Path) -> None:
