@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lightawnet_edge.approximation.sensitivity import LayerSensitivity, Sensitivity
+from lightawnet_edge.codec import encode
 from lightawnet_edge.scores.intervals import Interval, mean_interval
 from lightawnet_edge.scores.latency import MIN_FRAMES
 
@@ -58,7 +59,7 @@ def to_json(found: Sensitivity, name: str) -> dict[str, Any]:
         "masks_differ": found.masks_differ,
         "layers": [
             {
-                **layer.layer.to_json(),
+                **encode(layer.layer),
                 "mac_share": layer.mac_share,
                 "sqnr_db": layer.sqnr_db if math.isfinite(layer.sqnr_db) else None,
                 "dice_gain": _interval(layer.gain) if layer.gain else None,

@@ -53,8 +53,6 @@ def bench(
         EdgeError: No bundle could be measured; the reason of the first.
     """
     opened = [Bundle.open(path) for path in dict.fromkeys(bundles)]
-    for bundle in opened:
-        bundle.verify()
     plans = make_plans(opened, spec)
     frames = FrameSet.open(spec.data or EVALUATION, masks=True, split=spec.split, limit=spec.limit)
     for text in describe_unused(frames.unused):

@@ -1,117 +1,170 @@
-"""A bundle: a folder with an engine, its device graph and a manifest that says all about both.
+"""The one door to a bundle: verified content, or an error that says what is wrong.
 
 Standard library only, so that a device application can verify a bundle with nothing installed.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from lightawnet_edge.bundle.engine import Engine
-from lightawnet_edge.bundle.manifest import MANIFEST, SCHEMA, Manifest
-from lightawnet_edge.bundle.store import sha256_of
+from lightawnet_edge.bundle.engine import Engine, parts
+from lightawnet_edge.bundle.files import Folder, opened, sha256_of_bytes
+from lightawnet_edge.bundle.manifest import MANIFEST, Manifest, read_manifest
+from lightawnet_edge.bundle.trust import UNSIGNED, Trust
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.specs import State
+
+MAX_MANIFEST_BYTES = 4 << 20
+"""Of a manifest: those of the packaged weights have 40 kB."""
+_EXPORT = "Export the bundle again."
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle on disk: its folder and its manifest."""
+    """A bundle that was whole when it was opened."""
 
     path: Path
     manifest: Manifest
+    contents: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+    """Bytes of the engine's files as they were hashed."""
 
     @classmethod
-    def open(cls, path: str | Path) -> Bundle:
-        """Read the manifest of a bundle; the other files are not looked at.
+    def open(
+        cls, path: str | Path, *, trust: Trust = UNSIGNED, remakes_engine: bool = False
+    ) -> Bundle:
+        """Read a bundle: its manifest, then every file once, each against its digest.
+
+        In this order: the manifest's bytes are read, `trust` judges them, they are parsed, and
+        the files that they name are read. The folder must hold nothing else but what an
+        interrupted write left behind under a name that begins with a dot.
+
+        Args:
+            path: The bundle's folder.
+            trust: Whom bundles are taken from.
+            remakes_engine: Whether the engine is about to be made anew: it may be missing, or not
+                be what it was.
 
         Raises:
-            ArtifactError: No manifest, not JSON, of an unknown schema, or lacking a field.
+            ArtifactError: The folder is no bundle, is not trusted, or is not what was written;
+                names the first thing that is wrong.
         """
-        folder = Path(path)
-        file = folder / MANIFEST
-        if not file.is_file():
-            raise ArtifactError(
-                f"'{folder}' is no bundle: it has no {MANIFEST}. "
-                "'lightawnet-edge export' makes bundles."
-            )
-        try:
-            data = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ArtifactError(
-                f"'{file}' is not JSON ({error}). Export the bundle again."
-            ) from error
-        schema = data.get("schema") if isinstance(data, dict) else None
-        if schema != SCHEMA:
-            raise ArtifactError(
-                f"'{file}' has schema {schema!r}, this version reads {SCHEMA}. "
-                "Export the bundle again."
-            )
-        try:
-            return cls(folder, Manifest.from_json(data))
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise ArtifactError(
-                f"'{file}' cannot be understood: {error!r}. Export the bundle again."
-            ) from error
+        with opened(Path(path)) as folder:
+            manifest = _manifest(folder, trust)
+            _check_names(folder, manifest, remakes_engine=remakes_engine)
+            engine = () if manifest.state is State.PENDING else parts(manifest.engine)
+            contents = {}
+            for name in manifest.files:
+                if remakes_engine and name in engine:
+                    continue
+                data = _read(folder, manifest, name)
+                if name in engine:
+                    contents[name] = data
+        return cls(Path(path), manifest, contents)
 
     @property
     def engine(self) -> Engine:
-        """What the target loads, read now.
+        """What the target loads: the very bytes that were verified.
 
         Raises:
-            ArtifactError: A file of it is not there.
+            BackendUnavailableError: There is no engine yet, or it never ran; with the command that
+                finishes it, and where to run that.
+        """
+        if self.manifest.state is State.UNCHECKED:
+            raise self._unfinished("has an engine that never ran")
+        return self.unchecked_engine
+
+    @property
+    def unchecked_engine(self) -> Engine:
+        """The same, for looking into an engine that may never have run.
+
+        Raises:
+            BackendUnavailableError: There is no engine yet.
         """
         manifest = self.manifest
-        read = Engine.read(self.path / manifest.engine, manifest.precision)
-        return replace(
-            read,
+        if manifest.state is State.PENDING:
+            raise self._unfinished("has no engine yet")
+        return Engine(
+            name=manifest.engine,
+            files=self.contents,
+            precision=manifest.precision,
+            folder=self.path,
             binding=manifest.kit.bound if manifest.kit else None,
             requested={one.name: one.requested for one in manifest.layers if one.requested},
         )
 
-    def check_built(self) -> None:
-        """Refuse a bundle whose engine is not there, or never ran.
-
-        Raises:
-            BackendUnavailableError: With the command that finishes it, and where to run that.
-        """
+    def _unfinished(self, lacks: str) -> BackendUnavailableError:
         kit, state = self.manifest.kit, self.manifest.state
-        if state is State.BUILT:
-            return
-        lacks = "has no engine yet" if state is State.PENDING else "has an engine that never ran"
-        where = kit.device if kit else "device"
-        raise BackendUnavailableError(
+        return BackendUnavailableError(
             str(self.manifest.target),
-            f"bundle '{self.path}' {lacks} (state: {state}). Finish it on the {where}: "
-            f"lightawnet-edge build {self.path}",
+            f"bundle '{self.path}' {lacks} (state: {state}). Finish it on the "
+            f"{kit.device if kit else 'device'}: lightawnet-edge build {self.path}",
         )
 
-    def verify(self) -> None:
-        """Check that every file is there and has the bytes that it was built with.
+    def read(self, name: str) -> bytes:
+        """Bytes of a file that the manifest names, read now, and hashed as they were read.
 
         Raises:
-            ArtifactError: Names the first file that is missing or changed.
+            ArtifactError: It has changed, or is not there.
         """
-        has_engine = self.manifest.state is not State.PENDING
-        required = (self.manifest.engine,) if has_engine else ()
-        for name in (*required, self.manifest.device_graph):
-            if name not in self.manifest.files:
-                raise ArtifactError(
-                    f"Bundle '{self.path}' has no sha256 of its file '{name}'. "
-                    "Export the bundle again."
-                )
-        for name, expected in self.manifest.files.items():
-            file = self.path / name
-            if not file.is_file():
-                raise ArtifactError(
-                    f"Bundle '{self.path}' lacks its file '{name}'. "
-                    "Restore it, or export the bundle again."
-                )
-            if (found := sha256_of(file)) != expected:
-                raise ArtifactError(
-                    f"'{file}' has changed since it was built: sha256 is {found[:12]}…, "
-                    f"the manifest says {expected[:12]}…. "
-                    "Restore the file, or export the bundle again."
-                )
+        with opened(self.path) as folder:
+            return _read(folder, self.manifest, name)
+
+
+def _manifest(folder: Folder, trust: Trust) -> Manifest:
+    try:
+        data = folder.read(MANIFEST, MAX_MANIFEST_BYTES)
+    except FileNotFoundError as error:
+        raise ArtifactError(
+            f"'{folder.path}' is no bundle: it has no {MANIFEST}. "
+            "'lightawnet-edge export' makes bundles."
+        ) from error
+    trust.check(folder.path, data)
+    try:
+        return read_manifest(data)
+    except ValueError as error:
+        file = folder.path / MANIFEST
+        raise ArtifactError(f"'{file}' cannot be understood: {error}. {_EXPORT}") from error
+
+
+def _check_names(folder: Folder, manifest: Manifest, *, remakes_engine: bool) -> None:
+    """What a bundle needs is named, and nothing else is there."""
+    needed = [manifest.device_graph]
+    if manifest.state is not State.PENDING:
+        needed.append(manifest.engine)
+    if manifest.kit is not None:
+        needed += [manifest.kit.graph, manifest.kit.golden]
+    for name in needed:
+        if name not in manifest.files:
+            raise ArtifactError(
+                f"Bundle '{folder.path}' has no sha256 of its file '{name}'. {_EXPORT}"
+            )
+    known = {MANIFEST, *manifest.files}
+    if remakes_engine or manifest.state is State.PENDING:
+        known |= {*parts(manifest.engine)}  # a killed build, or trtexec, may have left one
+    for name in folder.names():
+        if name not in known and not name.startswith("."):
+            raise ArtifactError(
+                f"Bundle '{folder.path}' holds '{name}', which its manifest does not name. Remove "
+                "it, or export the bundle again."
+            )
+
+
+def _read(folder: Folder, manifest: Manifest, name: str) -> bytes:
+    expected = manifest.files.get(name)
+    try:
+        if expected is None:
+            raise FileNotFoundError(name)
+        data = folder.read(name)
+    except FileNotFoundError as error:
+        raise ArtifactError(
+            f"Bundle '{folder.path}' lacks its file '{name}'. Restore it, or export the bundle "
+            "again."
+        ) from error
+    if (found := sha256_of_bytes(data)) != expected:
+        raise ArtifactError(
+            f"'{folder.path / name}' has changed since it was built: sha256 is {found[:12]}…, "
+            f"the manifest says {expected[:12]}…. Restore the file, or export the bundle again."
+        )
+    return data

@@ -6,8 +6,7 @@ Standard library only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from lightawnet_edge.specs import Method
 
@@ -57,16 +56,6 @@ class RoutingRecord:
         """Mean Dice lost per frame with all frozen blocks; 0 where none is."""
         return next((one.dice_drop for one in reversed(self.decisions) if one.frozen), 0.0)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as they stand in the manifest."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> RoutingRecord:
-        """Inverse of `to_json`."""
-        decisions = tuple(RoutingDecision(**one) for one in data["decisions"])
-        return cls(**{**data, "decisions": decisions})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreRecord:
@@ -112,20 +101,6 @@ class MethodRecord:
     """Method to the mean Dice between its masks and the FP32 network's, on the held-out frames."""
     restored: RestoreRecord | None = None
     """What went back to float to hold a budget of Dice; None where there was no budget."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as they stand in the manifest."""
-        return {**asdict(self), "method": str(self.method)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> MethodRecord:
-        """Inverse of `to_json`."""
-        restored = data.get("restored")
-        values = {
-            "method": Method(data["method"]),
-            "restored": RestoreRecord(**restored) if restored else None,
-        }
-        return cls(**{**data, **values})
 
     def __str__(self) -> str:
         if not self.dice:

@@ -3,10 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
-from lightawnet_edge.specs import ColorOrder, Normalization, Size
+from lightawnet_edge.codec import OMIT
+from lightawnet_edge.errors import SpecError
+from lightawnet_edge.specs import ColorOrder, Normalization, Size, check_network_size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """An input or output of an engine."""
+
+    shape: tuple[int, ...]
+    """Of the array; -1 for a side that the engine leaves open."""
+    dtype: str
+    """Name of numpy's type, e.g. 'uint8'."""
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {self.shape}"
+
+    def may_be(self, other: Port) -> bool:
+        """Whether an array of the other port fits."""
+        sides = zip(self.shape, other.shape, strict=False)
+        return (
+            self.dtype == other.dtype
+            and len(self.shape) == len(other.shape)
+            and all(mine in (-1, theirs) for mine, theirs in sides)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """The input as a manifest shows it."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    color: ColorOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Output:
+    """An output as a manifest shows it."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    values: tuple[int, ...] | None = field(default=None, metadata=OMIT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """A contract as a manifest shows it: shapes and types for whoever reads no Python."""
+
+    input: _Frame
+    outputs: Mapping[str, _Output]
+    network: Size
+    normalization: Normalization
+    threshold: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,41 +78,62 @@ class Contract:
     probability: bool
     """Whether the engine has the output `probability`."""
 
+    def __post_init__(self) -> None:
+        check_network_size(self.network)
+        if not 0 < self.threshold < 1:
+            raise SpecError(f"threshold={self.threshold} must lie between 0 and 1, both excluded.")
+
     @property
     def frame_shape(self) -> tuple[int, ...]:
         """Shape of one frame as a numpy array."""
         size = (self.frame.height, self.frame.width)
         return size if self.color is ColorOrder.GRAY else (*size, 3)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as they stand in the manifest."""
-        mask = [self.frame.height, self.frame.width]
-        outputs: dict[str, Any] = {"mask": {"shape": mask, "dtype": "uint8", "values": [0, 255]}}
-        if self.probability:
-            shape = [self.network.height, self.network.width]
-            outputs["probability"] = {"shape": shape, "dtype": "float32"}
-        return {
-            "input": {
-                "name": "frame",
-                "shape": list(self.frame_shape),
-                "dtype": "uint8",
-                "color": str(self.color),
-            },
-            "outputs": outputs,
-            "network": str(self.network),
-            "normalization": self.normalization.to_json(),
-            "threshold": self.threshold,
+    @property
+    def ports(self) -> dict[str, Port]:
+        """Inputs and outputs that an engine of this contract has."""
+        found = {
+            "frame": Port(shape=self.frame_shape, dtype="uint8"),
+            "mask": Port(shape=self.frame_shape[:2], dtype="uint8"),
         }
+        if self.probability:
+            size = (self.network.height, self.network.width)
+            found["probability"] = Port(shape=size, dtype="float32")
+        return found
+
+    def written(self) -> _Written:
+        """What a manifest holds of it."""
+        ports = self.ports
+        frame = ports.pop("frame")
+        values = {"mask": (0, 255)}
+        return _Written(
+            input=_Frame(name="frame", shape=frame.shape, dtype=frame.dtype, color=self.color),
+            outputs={
+                name: _Output(shape=port.shape, dtype=port.dtype, values=values.get(name))
+                for name, port in ports.items()
+            },
+            network=self.network,
+            normalization=self.normalization,
+            threshold=self.threshold,
+        )
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Contract:
-        """Inverse of `to_json`."""
-        shape = data["input"]["shape"]
-        return cls(
-            frame=Size(shape[0], shape[1]),
-            color=ColorOrder(data["input"]["color"]),
-            network=Size.parse(data["network"]),
-            normalization=Normalization.from_json(data["normalization"]),
-            threshold=float(data["threshold"]),
-            probability="probability" in data["outputs"],
+    def from_written(cls, found: _Written) -> Contract:
+        """Inverse of `written`.
+
+        Raises:
+            ValueError: The parts contradict each other.
+        """
+        if len(found.input.shape) < 2:
+            raise ValueError(f"input.shape: expected height and width, found {found.input.shape}")
+        contract = cls(
+            frame=Size(*found.input.shape[:2]),
+            color=found.input.color,
+            network=found.network,
+            normalization=found.normalization,
+            threshold=found.threshold,
+            probability="probability" in found.outputs,
         )
+        if contract.written() != found:
+            raise ValueError("shapes, types and color order contradict each other")
+        return contract

@@ -6,7 +6,7 @@ Nothing but the standard library is needed: a manifest holds these records.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from lightawnet_edge.errors import SpecError
@@ -135,22 +135,3 @@ class Kit:
     """Of the plan that is there."""
     replay: Replay | None = None
     """Of the plan that is there; None until it ran."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Kit:
-        """Inverse of `to_json`."""
-        bound, replay = data["bound"], data["replay"]
-        values = {
-            **data,
-            "capabilities": tuple(data["capabilities"]),
-            "float_layers": tuple(data["float_layers"]),
-            "builder": BuilderSettings(**data.get("builder", {})),
-            "tolerance": Tolerance(**data["tolerance"]),
-            "bound": bound and Binding(**{**bound, "capabilities": tuple(bound["capabilities"])}),
-            "replay": replay and Replay(**replay),
-        }
-        return cls(**values)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from lightawnet_edge.codec import OMIT
 from lightawnet_edge.errors import SpecError
@@ -48,26 +47,6 @@ class LayerRecord:
     def fell_back(self) -> bool:
         """Whether it runs, or may run, in another precision than it was asked for."""
         return self.requested is not None and self.executed is not self.requested
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; what is not known is left out."""
-        words = {"requested": self.requested, "executed": self.executed}
-        values = {
-            "name": self.name,
-            "kind": self.kind,
-            **{key: str(word) for key, word in words.items() if word is not None},
-            "kernel": self.kernel,
-            "macs": self.macs,
-            "seconds": self.seconds,
-            "computed": self.computed or None,
-        }
-        return {key: value for key, value in values.items() if value is not None}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> LayerRecord:
-        """Inverse of `to_json`."""
-        words = {key: Precision(data[key]) for key in ("requested", "executed") if key in data}
-        return cls(**{**data, **words})
 
 
 def mac_shares(layers: Iterable[LayerRecord]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,18 @@ from lightawnet_edge.bundle.choices import MethodRecord, RoutingRecord
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.kit import Kit
 from lightawnet_edge.bundle.layers import LayerRecord
+from lightawnet_edge.bundle.store import digest_of
+from lightawnet_edge.codec import OMIT, decode, dumps, encode, loads
+from lightawnet_edge.errors import SpecError
 from lightawnet_edge.specs import Precision, Routing, State, Target
 
-SCHEMA = 1  # 1: first version. Say here what every later number changed.
+SCHEMA = 2  # 1: first version. 2: `digest`, over all that it says.
 MANIFEST = "manifest.json"
+DIGEST = "digest"
+"""Key of the digest that binds contract, files and all else that a manifest says."""
+MAX_FILES = 64
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +34,8 @@ class Source:
     name: str
     """Packaged name, or file or folder name; never an absolute path."""
     sha256: str
-    frames: int | None = None
+    frames: int | None = field(default=None, metadata=OMIT)
     """Number of frames, where the source is a calibration set."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as they stand in the manifest."""
-        frames = {} if self.frames is None else {"frames": self.frames}
-        return {"name": self.name, "sha256": self.sha256, **frames}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,64 +72,55 @@ class Manifest:
     in bundles that were made before this was recorded."""
     state: State = State.BUILT
     """How far the engine has come; bundles that do not say it are built."""
-    kit: Kit | None = None
+    kit: Kit | None = field(default=None, metadata=OMIT)
     """How a device builds and checks the engine; None where it is built where it is exported."""
-    chosen: RoutingRecord | None = None
+    chosen: RoutingRecord | None = field(default=None, metadata=OMIT)
     """How `auto` routing was chosen; None with another routing."""
-    method: MethodRecord | None = None
+    method: MethodRecord | None = field(default=None, metadata=OMIT)
     """How the ranges of INT8 activations were found; None where there are none."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values with the schema number."""
-        return {
-            "schema": SCHEMA,
-            "name": self.name,
-            "target": str(self.target),
-            "precision": str(self.precision),
-            "routing": str(self.routing),
-            "contract": self.contract.to_json(),
-            "engine": self.engine,
-            "device_graph": self.device_graph,
-            "files": dict(self.files),
-            "checkpoint": self.checkpoint.to_json(),
-            "calibration": self.calibration and self.calibration.to_json(),
-            "executed": dict(self.executed),
-            "agreement": dict(self.agreement),
-            "inputs_sha256": self.inputs_sha256,
-            "tools": dict(self.tools),
-            "machine": dict(self.machine),
-            "layers": [layer.to_json() for layer in self.layers],
-            "state": str(self.state),
-            **({"kit": self.kit.to_json()} if self.kit else {}),
-            **({"chosen": self.chosen.to_json()} if self.chosen else {}),
-            **({"method": self.method.to_json()} if self.method else {}),
-        }
+    def __post_init__(self) -> None:
+        for name in (self.engine, self.device_graph, *self.files):
+            check_file_name(name)
+        if len(self.files) > MAX_FILES:
+            raise SpecError(f"files: {len(self.files)} are too many, a bundle has few")
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Manifest:
-        """Inverse of `to_json`."""
-        return cls(
-            name=data["name"],
-            target=Target(data["target"]),
-            precision=Precision(data["precision"]),
-            routing=Routing(data["routing"]),
-            contract=Contract.from_json(data["contract"]),
-            engine=data["engine"],
-            device_graph=data["device_graph"],
-            files=data["files"],
-            checkpoint=Source(**data["checkpoint"]),
-            calibration=Source(**data["calibration"]) if data["calibration"] else None,
-            executed=data["executed"],
-            agreement=data["agreement"],
-            inputs_sha256=data["inputs_sha256"],
-            tools=data["tools"],
-            machine=data["machine"],
-            layers=tuple(LayerRecord.from_json(layer) for layer in data.get("layers", ())),
-            state=State(data.get("state", State.BUILT)),
-            kit=Kit.from_json(data["kit"]) if data.get("kit") else None,
-            chosen=RoutingRecord.from_json(data["chosen"]) if data.get("chosen") else None,
-            method=MethodRecord.from_json(data["method"]) if data.get("method") else None,
-        )
+
+def check_file_name(name: str) -> None:
+    """Refuse what is no plain name of a file in a bundle's own folder.
+
+    Raises:
+        SpecError: It could lead out of the folder, or is no name of a bundle's file.
+    """
+    if not _PLAIN.fullmatch(name) or name == MANIFEST:
+        raise SpecError(f"{name[:_SHOWN]!r} is no plain name of a file in the bundle")
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """The manifest as it is written: JSON, keys sorted, one per line, with its own digest."""
+    plain = encode(manifest)
+    return dumps({**plain, DIGEST: digest_of(plain)}, schema=SCHEMA)
+
+
+def manifest_json(manifest: Manifest) -> dict[str, Any]:
+    """Plain values of the manifest, as it is written."""
+    found: dict[str, Any] = json.loads(manifest_text(manifest))
+    return found
+
+
+def read_manifest(data: bytes) -> Manifest:
+    """Inverse of `manifest_text`.
+
+    Raises:
+        CodecError: This is no manifest.
+        ValueError: It was changed after it was written.
+    """
+    plain = loads(dict[str, Any], data, schema=SCHEMA, upgrades={1: _from_1})
+    told = plain.pop(DIGEST, None)
+    manifest = decode(Manifest, plain)
+    if told != digest_of(encode(manifest)):
+        raise ValueError("what it says is not what was written: it was changed by hand")
+    return manifest
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -133,6 +128,6 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_text(manifest_text(manifest), encoding="utf-8")
 
 
-def manifest_text(manifest: Manifest) -> str:
-    """The manifest as it is written: JSON, keys sorted, one per line."""
-    return json.dumps(manifest.to_json(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+def _from_1(data: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 had no digest: nothing tells whether such a manifest was changed."""
+    return {**data, DIGEST: digest_of(encode(decode(Manifest, data)))}

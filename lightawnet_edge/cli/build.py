@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lightawnet_edge.bundle.manifest import manifest_json
 from lightawnet_edge.cli.paths import complete_bundle, find_bundle
 from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
 from lightawnet_edge.errors import BackendUnavailableError
@@ -33,7 +34,7 @@ def build(
     kit = find_bundle(kit)
     result = build_kit(kit, force=force, narrate=narrate)
     if as_json:
-        manifest = result.bundle.manifest.to_json()
+        manifest = manifest_json(result.bundle.manifest)
         typer.echo(json.dumps({"bundle": str(kit), "built": result.built, "manifest": manifest}))
     else:
         if not result.built:

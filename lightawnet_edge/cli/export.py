@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lightawnet_edge.bundle.kit import USUAL_SETTINGS, BuilderSettings
+from lightawnet_edge.bundle.manifest import manifest_json
 from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
@@ -207,7 +208,7 @@ def export(
     )
     result = pipeline.export(spec, narrate=narrate)
     if as_json:
-        manifest = result.bundle.manifest.to_json()
+        manifest = manifest_json(result.bundle.manifest)
         typer.echo(
             json.dumps(
                 {"bundle": str(result.bundle.path), "built": result.built, "manifest": manifest}

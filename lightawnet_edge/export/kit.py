@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.kit import Kit, Tolerance
 from lightawnet_edge.calibration.frames import CalibrationSet
+from lightawnet_edge.codec import encode
 from lightawnet_edge.data.likeness import find_matches
 from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.data.samples import EVALUATION
@@ -206,7 +207,7 @@ def _kit(typed: TypedGraph, order: KitOrder, graph: str, tolerance: Tolerance) -
         numerics={
             **typed.numerics.to_json(),
             "openvino": typed.second and typed.second.to_json(),
-            "on": order.check.source.to_json(),
+            "on": encode(order.check.source),
         },
         tolerance=tolerance,
         min_int8_share=order.min_int8_share,

@@ -9,6 +9,7 @@ from lightawnet_edge.bundle.layers import int8_shortfall, mac_shares
 from lightawnet_edge.bundle.manifest import Manifest, Source, write_manifest
 from lightawnet_edge.bundle.store import digest_of, sha256_of, staged_folder
 from lightawnet_edge.calibration.frames import CalibrationSet
+from lightawnet_edge.codec import encode
 from lightawnet_edge.data.likeness import PRINTS, write_prints
 from lightawnet_edge.data.listing import describe_unused
 from lightawnet_edge.errors import CheckFailedError
@@ -74,7 +75,7 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
             "target": str(spec.target),
             "precision": str(spec.precision),
             "routing": str(routing),
-            "contract": contract.to_json(),
+            "contract": encode(contract),
             "checkpoint": source.sha256,
             "calibration": calibrated and calibrated.sha256,
             "tools": tools,

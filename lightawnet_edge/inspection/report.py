@@ -13,6 +13,7 @@ from rich.text import Text
 
 from lightawnet_edge.bundle.layers import LayerRecord, mac_shares
 from lightawnet_edge.bundle.manifest import Manifest
+from lightawnet_edge.codec import encode
 from lightawnet_edge.inspection.inspection import SCHEMA, Inspection
 from lightawnet_edge.scores.text import milliseconds, percent
 from lightawnet_edge.specs import State
@@ -133,7 +134,7 @@ def to_json(found: Inspection) -> dict[str, Any]:
 def _layer_json(found: Inspection, layer: LayerRecord) -> dict[str, Any]:
     absent = dict.fromkeys(("requested", "executed", "kernel", "seconds"))
     shares = {"mac_share": found.mac_share(layer), "time_share": found.time_share(layer)}
-    return {**absent, **layer.to_json(), **shares}
+    return {**absent, **encode(layer), **shares}
 
 
 def _times(found: Inspection, layer: LayerRecord) -> tuple[str, str]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.manifest import Manifest
-from lightawnet_edge.errors import SpecError
+from lightawnet_edge.bundle.trust import UNSIGNED, Trust
+from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.targets import table
 from lightawnet_edge.targets.base import DeviceTime, Session
 
@@ -33,15 +34,19 @@ class Segmenter:
         self.manifest = manifest
 
     @classmethod
-    def load(cls, bundle: str | Path, *, threads: int | None = None) -> Segmenter:
-        """Verify the hashes of a bundle, load its engine, and run it once.
+    def load(
+        cls, bundle: str | Path, *, threads: int | None = None, trust: Trust = UNSIGNED
+    ) -> Segmenter:
+        """Verify a bundle, load the bytes that were verified, and run the engine once.
 
         Args:
             bundle: The bundle's folder.
             threads: CPU threads of the engine; None takes the physical cores, within a CPU quota.
+            trust: Whom bundles are taken from; every whole one by default.
 
         Raises:
-            ArtifactError: The folder is no bundle, or a file of it has changed.
+            ArtifactError: The folder is no bundle, a file of it has changed, it is not trusted, or
+                its engine is not what its contract says.
             BackendUnavailableError: The bundle's backend is not installed, or cannot run its
                 precision on this machine; or it is a kit whose engine is not there yet or never
                 ran.
@@ -49,12 +54,17 @@ class Segmenter:
         """
         if threads is not None and threads < 1:
             raise SpecError(f"threads={threads} must be at least 1.")
-        opened = Bundle.open(bundle)
-        opened.check_built()
-        opened.verify()
+        opened = Bundle.open(bundle, trust=trust)
         manifest = opened.manifest
-        backend = table.get_for(manifest.target, manifest.precision)
-        return cls(backend.load(opened.engine, threads), manifest)
+        engine = opened.engine
+        session = table.get_for(manifest.target, manifest.precision).load(engine, threads)
+        if misfits := session.ports.misfits(manifest.contract.ports):
+            session.close()
+            raise ArtifactError(
+                f"The engine of bundle '{bundle}' {'; '.join(misfits)}, as its contract says. "
+                "Export the bundle again."
+            )
+        return cls(session, manifest)
 
     def __call__(
         self, frame: NDArray[np.uint8], out: NDArray[np.uint8] | None = None

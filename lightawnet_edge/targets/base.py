@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lightawnet_edge.bundle.contract import Port
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.errors import ArtifactError, SpecError
@@ -44,19 +45,6 @@ class ReadBack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Port:
-    """An input or output of an engine."""
-
-    shape: tuple[int, ...]
-    """Of the array; -1 for a side that the engine leaves open."""
-    dtype: str
-    """Name of numpy's type, e.g. 'uint8'."""
-
-    def __str__(self) -> str:
-        return f"{self.dtype} {self.shape}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """What an engine takes and gives, as it says itself."""
 
@@ -85,6 +73,24 @@ class Ports:
                 f"The input '{name}' of '{engine}' is {source}, expected a size that is fixed."
             )
         return cls(source=source, outputs=outputs)
+
+    def misfits(self, contract: Mapping[str, Port]) -> list[str]:
+        """Say where the engine is not what a contract promises; nothing where it is.
+
+        Args:
+            contract: `frame`, the input, and the outputs.
+        """
+        expected = dict(contract)
+        pairs = [("takes frames of", self.source, expected.pop("frame"))]
+        for name, port in expected.items():
+            if name not in self.outputs:
+                return [f"has no output '{name}'"]
+            pairs.append((f"gives as '{name}'", self.outputs[name], port))
+        return [
+            f"{does} {found}, expected {port}"
+            for does, found, port in pairs
+            if not found.may_be(port)
+        ]
 
     def check(self, frame: NDArray[Any], outputs: Sequence[str]) -> None:
         """Refuse what an engine cannot be asked for.

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lightawnet_edge.benchmarks.plan import BenchSpec, find_bundles, make_plans
+from lightawnet_edge.bundle.manifest import write_manifest
 from lightawnet_edge.errors import SpecError
 
 
@@ -50,7 +52,7 @@ def test_a_device_graph_beside_the_engine_is_not_its_weight(make_bundle: Any) ->
 
 def test_bundles_of_one_name_go_by_their_folders(make_bundle: Any) -> None:
     bundles = [make_bundle("a"), make_bundle("copy")]
-    (bundles[1].path / "manifest.json").write_text((bundles[0].path / "manifest.json").read_text())
+    write_manifest(bundles[1].path, replace(bundles[1].manifest, name="a"))
     twins = [type(bundle).open(bundle.path) for bundle in bundles]
     names = [plan.name for plan in make_plans(twins, BenchSpec(baseline=False))]
     assert names == [str(bundle.path) for bundle in bundles]

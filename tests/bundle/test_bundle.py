@@ -18,6 +18,7 @@ from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.manifest import MANIFEST, SCHEMA, Manifest, Source, write_manifest
 from lightawnet_edge.bundle.store import digest_of, replace_file, sha256_of, staged_folder
+from lightawnet_edge.codec import encode
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
 
@@ -92,7 +93,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_a_manifest_comes_back_equal(bundle: Bundle) -> None:
     assert bundle.manifest == manifest(bundle.path)
     assert bundle.engine.files == {"engine.xml": b"<net/>", "engine.bin": b"\0\1\2"}
-    bundle.verify()
+    Bundle.open(bundle.path)
 
 
 def test_a_bundle_without_calibration_probability_or_colour_comes_back_equal(
@@ -102,8 +103,8 @@ def test_a_bundle_without_calibration_probability_or_colour_comes_back_equal(
     plain = manifest(bundle.path, calibration=None, contract=gray)
     write_manifest(bundle.path, plain)
     assert Bundle.open(str(bundle.path)).manifest == plain
-    assert "probability" not in plain.to_json()["contract"]["outputs"]
-    assert "frames" not in plain.to_json()["checkpoint"]
+    assert "probability" not in encode(plain)["contract"]["outputs"]
+    assert "frames" not in encode(plain)["checkpoint"]
 
 
 def test_a_frame_has_the_shape_of_its_colour_order() -> None:
@@ -132,14 +133,17 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff\xfe"])
 def test_a_manifest_that_is_not_json_is_refused(bundle: Bundle, raw: bytes) -> None:
     (bundle.path / MANIFEST).write_bytes(raw)
-    with pytest.raises(ArtifactError, match=r"is not JSON .* Export the bundle again"):
+    with pytest.raises(ArtifactError, match=r"cannot be understood: .*(JSON|UTF-8)"):
         Bundle.open(bundle.path)
 
 
 @pytest.mark.parametrize("raw", ["[]", "3", "{}", '{"schema": 99}', '{"schema": "1"}'])
 def test_a_manifest_of_another_schema_is_refused(bundle: Bundle, raw: str) -> None:
     (bundle.path / MANIFEST).write_text(raw)
-    with pytest.raises(ArtifactError, match=rf"has schema .*, this version reads {SCHEMA}"):
+    with pytest.raises(
+        ArtifactError,
+        match=rf"(schema .*, this version reads 1, {SCHEMA}|expected)",
+    ):
         Bundle.open(bundle.path)
 
 
@@ -154,10 +158,10 @@ def test_a_manifest_of_another_schema_is_refused(bundle: Bundle, raw: str) -> No
         {"calibration": {"name": "x"}},
         {"contract": None},
         {"contract": []},
-        {"contract": CONTRACT.to_json() | {"network": 352}},
-        {"contract": CONTRACT.to_json() | {"input": {"shape": [], "color": "rgb"}}},
-        {"contract": CONTRACT.to_json() | {"input": {"shape": [0, 4, 3], "color": "rgb"}}},
-        {"contract": CONTRACT.to_json() | {"normalization": {"method": "magic"}}},
+        {"contract": encode(CONTRACT) | {"network": 352}},
+        {"contract": encode(CONTRACT) | {"input": {"shape": [], "color": "rgb"}}},
+        {"contract": encode(CONTRACT) | {"input": {"shape": [0, 4, 3], "color": "rgb"}}},
+        {"contract": encode(CONTRACT) | {"normalization": {"method": "magic"}}},
     ],
     ids=str,
 )
@@ -175,7 +179,7 @@ def test_a_manifest_that_lacks_a_field_is_refused(bundle: Bundle, field: str) ->
     data = json.loads(file.read_text(encoding="utf-8"))
     del data[field]
     file.write_text(json.dumps(data))
-    with pytest.raises(ArtifactError, match=f"cannot be understood: KeyError.*{field}"):
+    with pytest.raises(ArtifactError, match=f"cannot be understood: {field}: missing"):
         Bundle.open(bundle.path)
 
 
@@ -185,14 +189,14 @@ def test_changed_bytes_are_noticed(bundle: Bundle, name: str) -> None:
         file.write(b"!")
     message = rf"{name}' has changed since it was built: sha256 is \w{{12}}…, the manifest says"
     with pytest.raises(ArtifactError, match=message):
-        bundle.verify()
+        Bundle.open(bundle.path)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_lost_file_is_named(bundle: Bundle, name: str) -> None:
     (bundle.path / name).unlink()
     with pytest.raises(ArtifactError, match=f"lacks its file '{name}'. Restore it, or export"):
-        bundle.verify()
+        Bundle.open(bundle.path)
 
 
 @pytest.mark.parametrize("role", ["engine", "device_graph"])
@@ -200,9 +204,9 @@ def test_an_engine_that_the_manifest_does_not_vouch_for_is_refused(
     bundle: Bundle, role: str
 ) -> None:
     (bundle.path / "other.xml").write_bytes(b"not from here")
-    edit_manifest(bundle, **{role: "other.xml"})
+    write_manifest(bundle.path, replace(bundle.manifest, **{role: "other.xml"}))  # type: ignore[arg-type] # a name
     with pytest.raises(ArtifactError, match=r"has no sha256 of its file 'other\.xml'"):
-        Bundle.open(bundle.path).verify()
+        Bundle.open(bundle.path)
 
 
 # Digests
@@ -260,7 +264,7 @@ def test_a_staged_folder_appears_whole(tmp_path: Path) -> None:
 def test_a_staged_folder_replaces_the_old_one_whole(bundle: Bundle) -> None:
     with staged_folder(bundle.path) as aside:
         (aside / "a").write_bytes(b"1")
-        bundle.verify()
+        Bundle.open(bundle.path)
     assert content(bundle.path.parent) == {"polypgen-int8/a": b"1"}
 
 

@@ -9,6 +9,7 @@ from lightawnet_edge.bundle.layers import (
     int8_shortfall,
     mac_shares,
 )
+from lightawnet_edge.codec import decode, encode
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.specs import Precision
 
@@ -21,12 +22,12 @@ LAYERS = (
 
 
 def test_a_record_comes_back_from_json_and_leaves_out_what_is_not_known() -> None:
-    assert [LayerRecord.from_json(layer.to_json()) for layer in LAYERS] == list(LAYERS)
-    assert LAYERS[2].to_json() == {
+    assert decode(tuple[LayerRecord, ...], encode(LAYERS)) == LAYERS
+    assert encode(LAYERS[2]) == {
         "name": "out", "kind": "convolution", "requested": "fp32", "macs": 3,
     }  # fmt: skip
     timed = LayerRecord(name="/Resize", kind="resize", seconds=0.001)
-    assert LayerRecord.from_json(timed.to_json()) == timed
+    assert decode(LayerRecord, encode(timed)) == timed
 
 
 def test_mac_shares_sum_to_one_and_name_what_was_not_found() -> None:
@@ -74,7 +75,7 @@ def test_the_limit_holds_for_int8_alone(
 
 def test_layers_that_stay_dynamic_do_not_count_against_the_limit() -> None:
     dynamic = LayerRecord(name="u4/dynamic", executed=FP32, macs=90, computed=True)
-    assert LayerRecord.from_json(dynamic.to_json()) == dynamic
+    assert decode(LayerRecord, encode(dynamic)) == dynamic
     constant = LayerRecord(name="e1/expand", requested=INT8, executed=INT8, macs=10)
     shares = mac_shares((dynamic, constant))
     assert int8_shortfall(INT8, shares, (dynamic, constant), None) is None

@@ -24,7 +24,14 @@ from lightawnet_edge.bundle.choices import (
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.kit import Binding, BuilderSettings, Kit, Replay, Tolerance
 from lightawnet_edge.bundle.layers import LayerRecord
-from lightawnet_edge.bundle.manifest import SCHEMA, Manifest, Source
+from lightawnet_edge.bundle.manifest import (
+    DIGEST,
+    SCHEMA,
+    Manifest,
+    Source,
+    manifest_text,
+    read_manifest,
+)
 from lightawnet_edge.calibration.record import (
     ChosenFrame,
     Coverage,
@@ -224,15 +231,12 @@ def test_sets_and_checkpoints_are_documents_with_a_schema() -> None:
         assert loads(type(record), json.dumps(TEXTS[name]), schema=schema) == record
 
 
-def test_a_manifest_differs_in_its_contract_alone() -> None:
-    contract = {
-        "color": "bgr", "frame": "1080x1920", "network": "352x480",
-        "normalization": {"mean": 0.5, "method": "minmax", "std": 0.25},
-        "probability": True, "threshold": 0.4,
-    }  # fmt: skip
-    written = dumps(MANIFEST, schema=SCHEMA)
-    assert text(json.loads(written)) == text({**TEXTS["manifest"], "contract": contract})
-    assert loads(Manifest, written.encode(), schema=SCHEMA) == MANIFEST
+def test_a_manifest_is_its_text_with_schema_and_digest() -> None:
+    written = manifest_text(MANIFEST)
+    told = json.loads(written)
+    del told[DIGEST]
+    assert text(told) == text({**TEXTS["manifest"], "schema": SCHEMA})
+    assert read_manifest(written.encode()) == MANIFEST
 
 
 def test_fields_at_their_defaults_are_left_out_where_they_are_marked() -> None:

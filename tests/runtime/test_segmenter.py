@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,10 +15,12 @@ import numpy as np
 import pytest
 
 from lightawnet_edge import Segmenter
+from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.manifest import write_manifest
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.spec import ExportSpec
-from lightawnet_edge.specs import Precision, Target
+from lightawnet_edge.specs import Precision, Size, Target
 from tests.conftest import SIZE, blobs
 
 Bundles = dict[tuple[str, str], Path]
@@ -247,3 +250,17 @@ def test_the_runtime_imports_neither_torch_nor_onnx(bundles: Bundles, key: tuple
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_an_engine_that_is_not_what_its_contract_says_is_refused(
+    bundles: dict[tuple[str, str], Path], tmp_path: Path
+) -> None:
+    """The manifest is whole and wrong: as by an exporter with a fault."""
+    for target in ("onnx", "openvino"):
+        copy = tmp_path / target
+        shutil.copytree(bundles[target, "fp32"], copy)
+        manifest = Bundle.open(copy).manifest
+        wide = replace(manifest.contract, frame=Size(64, 80))
+        write_manifest(copy, replace(manifest, contract=wide))
+        with pytest.raises(ArtifactError, match=r"takes frames of uint8 \(64, 64, 3\), expected"):
+            Segmenter.load(copy)

@@ -19,7 +19,6 @@ from lightawnet_edge.bundle.layers import LayerRecord, fp16_shortfall, int8_shor
 from lightawnet_edge.bundle.manifest import MANIFEST, Manifest, manifest_text
 from lightawnet_edge.bundle.store import replace_file
 from lightawnet_edge.errors import (
-    ArtifactError,
     BackendUnavailableError,
     CheckFailedError,
     SpecError,
@@ -87,16 +86,14 @@ def build_kit(
         CheckFailedError: The engine computes something else, or in another precision; nothing was
             changed.
     """
-    bundle = Bundle.open(path)
+    bundle = Bundle.open(path, remakes_engine=True)
     manifest = bundle.manifest
     if manifest.kit is None:
         raise SpecError(
             f"'{path}' is no kit: its {manifest.target} engine was built when it was exported."
         )
     if manifest.state is State.BUILT and not force:
-        bundle.verify()
-        return BuildResult(bundle=bundle, built=False)
-    _verify_sources(bundle, manifest.kit)
+        return BuildResult(bundle=Bundle.open(path), built=False)
     try:
         made = finish(path, manifest, shown=path, narrate=narrate, open_session=open_session)
     except BackendUnavailableError as error:
@@ -170,16 +167,6 @@ def finish(
     told = _told(manifest, replace(kit, bound=bound, replay=found), plan, layers)
     _check_precision(told, kit, narrate)
     return Finished(plan=plan, manifest=told, not_replayed=not_replayed)
-
-
-def _verify_sources(bundle: Bundle, kit: Kit) -> None:
-    """Check all files but the engine, which is about to be made."""
-    manifest = bundle.manifest
-    files = {name: sha for name, sha in manifest.files.items() if name != manifest.engine}
-    for name in (kit.graph, kit.golden):
-        if name not in files:
-            raise ArtifactError(f"Kit '{bundle.path}' has no sha256 of its file '{name}'.")
-    replace(bundle, manifest=replace(manifest, files=files, state=State.PENDING)).verify()
 
 
 def _check_fit(trt: Any, kit: Kit, device: CudaDevice | None) -> None:
