@@ -22,6 +22,9 @@ _FLAGS = (
     "amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "bf16", "sve",
 )  # fmt: skip
 """Instruction sets that decide how fast a convolution runs, as Linux spells them."""
+_EXACT_INT8 = frozenset({"avx_vnni", "avx512_vnni", "amx_int8"})
+"""Those of x86 with which a product of 8-bit integers is added in 32 bits."""
+_X86 = frozenset({"x86_64", "amd64", "i386", "i686", "x86"})
 _PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "openvino", "nncf")
 
 
@@ -81,6 +84,16 @@ def read_machine() -> Machine:
         governor=read_text(_CPUS / "cpu0/cpufreq/scaling_governor"),
         versions=_versions(),
     )
+
+
+def int8_saturates() -> bool:
+    """Whether this CPU's convolutions of 8-bit integers may come out wrong.
+
+    An x86 CPU without VNNI multiplies unsigned by signed bytes and adds two such products in 16
+    bits (`vpmaddubsw`), where they saturate: 255 * 127 is half of what fits there. A CPU whose
+    instruction sets cannot be read counts as one of these.
+    """
+    return platform.machine().lower() in _X86 and not _EXACT_INT8 & set(read_machine().isa)
 
 
 def machine_summary() -> dict[str, Any]:

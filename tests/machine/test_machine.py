@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from lightawnet_edge.machine.machine import (
     Machine,
     busy_seconds,
     default_threads,
+    int8_saturates,
     machine_summary,
     physical_cores,
     read_machine,
@@ -45,6 +47,26 @@ def test_reading_versions_imports_no_toolchain() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "isa", "saturates"),
+    [
+        ("x86_64", ("avx2",), True),
+        ("x86_64", ("avx2", "avx512f"), True),
+        ("x86_64", ("avx2", "avx_vnni"), False),
+        ("AMD64", ("avx2", "avx512f", "avx512_vnni"), False),
+        ("AMD64", (), True),
+        ("aarch64", ("asimd",), False),
+    ],
+)
+def test_integer_products_saturate_on_x86_without_vnni(
+    monkeypatch: pytest.MonkeyPatch, architecture: str, isa: tuple[str, ...], saturates: bool
+) -> None:
+    here = replace(read_machine(), isa=isa)
+    monkeypatch.setattr(platform, "machine", lambda: architecture)
+    monkeypatch.setattr(machine, "read_machine", lambda: here)
+    assert int8_saturates() is saturates
 
 
 @on_linux
