@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lightawnet_edge.bundle.store import replace_file
 from lightawnet_edge.codec import json_text, read_document
 from lightawnet_edge.data.pixels import UInt8, opencv
 from lightawnet_edge.errors import SpecError
@@ -35,6 +36,8 @@ _FLAT = 1.0
 """Differences up to this many grey levels say nothing: noise decides their sign."""
 _MIN_STEPS = 32
 """A sketch with fewer differences is a flat picture, which would be like any other."""
+_ROWS = 512
+"""Of agreements that are computed at once: 20 MB for 10,000 frames on the other side."""
 _THUMB = 256
 _DARK, _BRIGHT_SHARE = 0.25, 0.15
 """Black begins at this share of the frame's bright level; a row or column with fewer brighter
@@ -49,7 +52,7 @@ class FramePrint:
 
     stem: str
     pixels_sha256: str
-    """Of shape and bytes of the decoded RGB frame, at its own size."""
+    """Of shape and bytes of the decoded frame, at its own size."""
     sketch: str
     """Hexadecimal: 512 bits that say where brightness rises to the right, then downwards by more
     than one grey level in 16x16 cells; then 512 bits where it falls."""
@@ -82,7 +85,7 @@ class Match:
 
 
 def print_frame(stem: str, frame: UInt8) -> FramePrint:
-    """Take the print of an RGB frame (H, W, 3), uint8."""
+    """Take the print of an RGB frame (H, W, 3) or a gray one (H, W), uint8."""
     pixels = hashlib.sha256(str(frame.shape).encode() + frame.tobytes()).hexdigest()
     steps = _steps(frame)
     signs = np.concatenate([steps > _FLAT, steps < -_FLAT])
@@ -96,6 +99,15 @@ def agreements(first: Sequence[FramePrint], second: Sequence[FramePrint]) -> NDA
     """
     found: NDArray[np.float32] = directions(first) @ directions(second).T
     return found
+
+
+def agreement_rows(
+    first: Sequence[FramePrint], second: Sequence[FramePrint]
+) -> Iterator[NDArray[np.float32]]:
+    """Rows of `agreements`, some of them in memory at a time."""
+    columns = directions(second).T
+    for start in range(0, len(first), _ROWS):
+        yield from directions(first[start : start + _ROWS]) @ columns
 
 
 def directions(prints: Sequence[FramePrint]) -> NDArray[np.float32]:
@@ -112,11 +124,11 @@ def directions(prints: Sequence[FramePrint]) -> NDArray[np.float32]:
 
 def find_matches(frames: Sequence[FramePrint], others: Sequence[FramePrint]) -> list[Match]:
     """Those of `frames` that show the same picture as one of `others`, each with the likest."""
-    if not (frames and others):
+    if not others:
         return []
     by_pixels = {other.pixels_sha256: other.stem for other in others}
     found = []
-    for frame, row in zip(frames, agreements(frames, others), strict=True):
+    for frame, row in zip(frames, agreement_rows(frames, others), strict=True):
         best = int(row.argmax())
         if (twin := by_pixels.get(frame.pixels_sha256)) is not None:
             found.append(Match(frame.stem, twin, 1.0, same_pixels=True))
@@ -148,22 +160,27 @@ def thumbnail(frame: UInt8) -> UInt8:
 def write_prints(path: Path, prints: Sequence[FramePrint]) -> None:
     """Write prints to a JSON file, a frame a line."""
     lines = ",\n".join(f"  {json_text(one)}" for one in prints)
-    path.write_text(f'{{"schema": {SCHEMA}, "frames": [\n{lines}\n]}}\n', encoding="utf-8")
+    replace_file(path, f'{{"schema": {SCHEMA}, "frames": [\n{lines}\n]}}\n'.encode())
 
 
-def read_prints(path: Path) -> tuple[FramePrint, ...]:
+def read_prints(path: Path, *, again: str = "Export the bundle again.") -> tuple[FramePrint, ...]:
     """Read what `write_prints` wrote.
+
+    Args:
+        path: The file.
+        again: What to do about a file that cannot be read, in a sentence.
 
     Raises:
         ArtifactError: The file is missing, or is not such a file of this schema.
     """
-    return read_document(Prints, path, schema=SCHEMA, again="Export the bundle again.").frames
+    return read_document(Prints, path, schema=SCHEMA, again=again).frames
 
 
 def _steps(frame: UInt8) -> NDArray[np.float32]:
     """The 512 differences of neighbouring cells, to the right and then down, in grey levels."""
     cv2 = opencv()
-    gray = cv2.cvtColor(thumbnail(frame), cv2.COLOR_RGB2GRAY)
+    small = thumbnail(frame)
+    gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) if small.ndim == 3 else small
     view = gray[field_of_view(gray)].astype(np.float32)
     wide = cv2.resize(view, (_SIDE + 1, _SIDE), interpolation=cv2.INTER_AREA)
     tall = cv2.resize(view, (_SIDE, _SIDE + 1), interpolation=cv2.INTER_AREA)

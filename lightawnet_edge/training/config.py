@@ -89,8 +89,12 @@ class TrainConfig:
         default=None,
     )
     val_split: Path | None = option(
-        "File with the stems to validate on. Default: what --split leaves out, or a share by "
-        "hash of the stem.",
+        "File with the stems to validate on. Default: what --split leaves out, or a share that "
+        "is drawn: frames that are alike stay on one side.",
+        default=None,
+    )
+    groups: Path | None = option(
+        "CSV file 'stem,group', e.g. by patient: a group stays on one side.",
         default=None,
     )
     val_fraction: float = option(

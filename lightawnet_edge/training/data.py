@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from lightawnet_edge.data.faults import listed, refuse
+from lightawnet_edge.data.faults import counted, listed, refuse
 from lightawnet_edge.data.frameset import FrameFile, FrameSet, read_each
+from lightawnet_edge.data.likeness import FramePrint, find_matches, print_frame
 from lightawnet_edge.data.listing import describe_unused
 from lightawnet_edge.data.masks import Extent, doubt_inverted, extent
 from lightawnet_edge.data.pixels import UInt8
@@ -22,27 +23,28 @@ from lightawnet_edge.model.preprocess import resize
 from lightawnet_edge.progress import Narrate
 from lightawnet_edge.specs import ColorOrder, Size
 from lightawnet_edge.training.config import TrainConfig
-from lightawnet_edge.training.split import split
+from lightawnet_edge.training.split import Sides, drawn_sides, kept_sides, named_sides, units_of
 
 
 class TrainingSet(Dataset[tuple[Tensor, Tensor, int]]):
     """Frames and masks at the network's size, held in memory as uint8."""
 
-    def __init__(
-        self, stems: Sequence[str], images: Tensor, masks: Tensor, digests: Sequence[str]
-    ) -> None:
+    def __init__(self, prints: Sequence[FramePrint], images: Tensor, masks: Tensor) -> None:
         """`images` is (N, C, H, W), `masks` (N, 1, H, W) of 0 and 1, both uint8."""
-        self.stems = tuple(stems)
+        self.prints = tuple(prints)
         self.images = images
         self.masks = masks
-        self.digests = tuple(digests)
-        """SHA-256 of each frame's decoded pixels at its own size."""
 
     def __len__(self) -> int:
-        return len(self.stems)
+        return len(self.prints)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
         return self.images[index], self.masks[index], index
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """Names of the frames."""
+        return tuple(one.stem for one in self.prints)
 
     def at(self, size: Size) -> TrainingSet:
         """The same frames and masks, resized from the size that they are held in."""
@@ -50,11 +52,12 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor, int]]):
             return self
         images = [resize(x[None].float(), size)[0].round_().to(torch.uint8) for x in self.images]
         masks = [_binary(x, size) for x in self.masks]
-        return TrainingSet(self.stems, torch.stack(images), torch.stack(masks), self.digests)
+        return TrainingSet(self.prints, torch.stack(images), torch.stack(masks))
 
     def fingerprint(self) -> str:
         """SHA-256 of names, frames and masks: equal sets train equally."""
-        digest = hashlib.sha256("\n".join((*self.stems, *self.digests)).encode())
+        pixels = (one.pixels_sha256 for one in self.prints)
+        digest = hashlib.sha256("\n".join((*self.stems, *pixels)).encode())
         digest.update(np.packbits(self.masks.numpy()).tobytes())
         return digest.hexdigest()
 
@@ -76,12 +79,16 @@ class EpochSampler(Sampler[int]):
         return iter(order.tolist())
 
 
-def load(config: TrainConfig, narrate: Narrate = lambda _: None) -> tuple[TrainingSet, TrainingSet]:
+def load(
+    config: TrainConfig, narrate: Narrate = lambda _: None, *, resumed: bool = False
+) -> tuple[TrainingSet, TrainingSet]:
     """Read the training and the validation set, and refuse data that cannot be trained on.
 
     Args:
         config: Names the data and their split.
-        narrate: Told what lies in the folder and is not used, and what is to be doubted.
+        narrate: Told what lies in the folder and is not used, how the frames were split, and what
+            is to be doubted.
+        resumed: Whether the run's folder holds its state: a split that it drew stays as it is.
 
     Raises:
         ArtifactError: Missing, unreadable or unfit files; names all of them.
@@ -90,14 +97,19 @@ def load(config: TrainConfig, narrate: Narrate = lambda _: None) -> tuple[Traini
     frames = FrameSet.open(config.data, masks=True)
     for text in describe_unused(frames.unused):
         narrate(text)
-    sides = split(frames, config)
-    problems: list[str] = []
-    found = [_read_side(side, config, problems) for side in sides]
-    refuse(problems, f"Data set '{config.data}'")
-    if doubt := doubt_inverted([one.extent for side in found for one in side]):
+    sides = named_sides([file.stem for file in frames.files], config)
+    if sides is None and resumed:
+        sides = kept_sides(config.out)
+    read = _read_all(_files_of(frames, sides, narrate), config)
+    if doubt := doubt_inverted([one.extent for one in read]):
         narrate(doubt)
-    train, val = (_held(side) for side in found)
-    _check_overlap(train, val)
+    if sides is None:
+        prints = [one.print for one in read]
+        # A run that an earlier version began drew frames, each by itself.
+        units = {p.stem: p.stem for p in prints} if resumed else units_of(prints, config)
+        sides = drawn_sides(units, config, narrate)
+    train, val = (_held(read, side) for side in (sides.train, sides.val))
+    _check_overlap(train, val, narrate)
     _check_classes(train, "training")
     _check_classes(val, "validation")
     return train, val
@@ -107,30 +119,49 @@ def load(config: TrainConfig, narrate: Narrate = lambda _: None) -> tuple[Traini
 class _Read:
     """A pair as it was read."""
 
-    stem: str
+    print: FramePrint
     image: Tensor
     mask: Tensor
     extent: Extent
-    digest: str
 
 
-def _read_side(files: Sequence[FrameFile], config: TrainConfig, problems: list[str]) -> list[_Read]:
-    """Read pairs; what is wrong with one is added to `problems`, and the pair is left out."""
-    read = []
+def _files_of(frames: FrameSet, sides: Sides | None, narrate: Narrate) -> Sequence[FrameFile]:
+    """Frames of the split; all where it is to be drawn yet."""
+    if sides is None:
+        return frames.files
+    asked = sides.all
+    found = [file for file in frames.files if file.stem in asked]
+    missing = sorted(asked - {file.stem for file in found})
+    refuse([f"the run's frame '{stem}' is missing" for stem in missing], f"'{frames.folder}'")
+    if left := len(frames) - len(found):
+        narrate(f"not used of '{frames.folder.name}': {counted(left, 'frame')} that no side names")
+    return found
+
+
+def _read_all(files: Sequence[FrameFile], config: TrainConfig) -> list[_Read]:
+    """Read pairs.
+
+    Raises:
+        ArtifactError: Names all that cannot be read or used.
+    """
+    read: list[_Read] = []
+    problems: list[str] = []
     for found in read_each(files, partial(_read_pair, config)):
         if isinstance(found, _Read):
             read.append(found)
         else:
             problems.append(found)
+    refuse(problems, f"Data set '{config.data}'")
     return read
 
 
-def _held(read: Sequence[_Read]) -> TrainingSet:
+def _held(read: Sequence[_Read], side: Collection[str]) -> TrainingSet:
+    stems = set(side)
+    found = [one for one in read if one.print.stem in stems]
     return TrainingSet(
-        [one.stem for one in read],
-        torch.stack([one.image for one in read]),
-        torch.stack([one.mask for one in read]),
-        [one.digest for one in read],
+        [one.print for one in found],
+        torch.stack([one.image for one in found]),
+        torch.stack([one.mask for one in found]),
     )
 
 
@@ -142,11 +173,10 @@ def _read_pair(config: TrainConfig, file: FrameFile) -> _Read | str:
     except ArtifactError as error:
         return str(error).rstrip(".")
     return _Read(
-        file.stem,
+        print_frame(file.stem, frame),
         _frame_tensor(frame, config.size),
         _binary(torch.from_numpy(mask)[None], config.size),
         extent(mask),
-        hashlib.sha256(str(frame.shape).encode() + frame.tobytes()).hexdigest(),
     )
 
 
@@ -162,17 +192,17 @@ def _binary(mask: Tensor, size: Size) -> Tensor:
     return (resize(mask[None].float(), size)[0] >= 0.5).to(torch.uint8)
 
 
-def _check_overlap(train: TrainingSet, val: TrainingSet) -> None:
-    in_train = dict(zip(train.digests, train.stems, strict=True))
-    shared = [
-        f"{stem} = {in_train[digest]}"
-        for stem, digest in zip(val.stems, val.digests, strict=True)
-        if digest in in_train
-    ]
-    if shared:
+def _check_overlap(train: TrainingSet, val: TrainingSet, narrate: Narrate) -> None:
+    matches = find_matches(val.prints, train.prints)
+    if copies := [f"{one.stem} = {one.other}" for one in matches if one.same_pixels]:
         raise SpecError(
-            f"{len(shared)} validation frame(s) have the same pixels as a training frame: "
-            f"{listed(shared)}. Remove them from one side."
+            f"{len(copies)} validation frame(s) have the same pixels as a training frame: "
+            f"{listed(copies)}. Remove them from one side."
+        )
+    if matches:
+        narrate(
+            f"{len(matches)} of {counted(len(val), 'validation frame')} nearly show the picture of "
+            f"a training frame, so their scores flatter: {listed([str(one) for one in matches])}"
         )
 
 

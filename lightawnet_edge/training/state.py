@@ -19,7 +19,7 @@ from lightawnet_edge.training.config import TrainConfig
 from lightawnet_edge.training.metrics_log import EpochRecord
 
 SCHEMA = 2  # 1: first version. 2: several optimizers; the size of each epoch.
-_FREE_KEYS = ("data", "out", "split", "val_split", "device", "training_data", "license")
+_FREE_KEYS = ("data", "out", "split", "val_split", "groups", "device", "training_data", "license")
 """Config keys that may differ on resuming: places and words. The data are compared by content."""
 
 

@@ -55,6 +55,7 @@ from lightawnet_edge.training.setup import (
     make_teacher,
     rate_factor,
 )
+from lightawnet_edge.training.split import keep_sides
 from lightawnet_edge.training.state import Ema, RunState
 
 logger = logging.getLogger(__name__)
@@ -112,12 +113,16 @@ def train(
         torch.set_num_threads(config.threads)
     accelerator = make_accelerator(config)
     is_main = accelerator.is_main_process
-    train_set, val_set = load(config, narrate if is_main else lambda _: None)
+    resumed = state_file.exists()
+    tell = narrate if is_main else lambda _: None
+    train_set, val_set = load(config, tell, resumed=resumed)
     run = _Run(config, accelerator, train_set, val_set)
-    if state_file.exists():
+    if resumed:
         run.restore(RunState.load(state_file))
     elif is_main:
         replace_file(config.out / CONFIG, to_toml(config).encode())
+    if is_main:
+        keep_sides(config.out, train_set.prints, val_set.prints)
     accelerator.wait_for_everyone()
     try:
         run.fit(observer if observer and is_main else Observer())

@@ -11,13 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from lightawnet_edge.data.frameset import FrameSet
 from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.model.preprocess import Preprocess
 from lightawnet_edge.specs import ColorOrder, Normalization, Size
 from lightawnet_edge.training.data import EpochSampler, load
-from lightawnet_edge.training.split import split
 from tests.training.conftest import MakeConfig, write_pair
 
 UInt8 = np.uint8
@@ -81,58 +79,6 @@ def test_the_order_is_a_function_of_seed_and_epoch() -> None:
     assert sorted(orders[0]) == list(range(50))
     assert orders[0] == orders[2] != orders[1]
     assert list(EpochSampler(50, seed=4)) != orders[0]
-
-
-# --- splits
-
-
-def test_a_split_by_hash_does_not_move_when_frames_come_in(
-    make_config: MakeConfig, frames: Path
-) -> None:
-    config = make_config(val_split=None, val_fraction=0.4)
-    before = {pair.stem for pair in split(FrameSet.open(frames), config)[1]}
-    for index in range(8, 30):
-        write_pair(frames, f"f{index}", solid(index), solid(0)[..., 0])
-    after = {pair.stem for pair in split(FrameSet.open(frames), config)[1]}
-    assert before == after & {f"f{index}" for index in range(8)}
-    assert 4 <= len(after) <= 20
-
-
-def test_one_split_file_leaves_the_rest_to_the_other_side(
-    make_config: MakeConfig, frames: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "train.txt").write_text("f0\nf1\n")
-    config = make_config(split=tmp_path / "train.txt", val_split=None)
-    train, val = split(FrameSet.open(frames), config)
-    assert [pair.stem for pair in train] == ["f0", "f1"]
-    assert len(val) == 6
-
-
-def test_a_frame_in_both_split_files_is_refused(make_config: MakeConfig, tmp_path: Path) -> None:
-    (tmp_path / "train.txt").write_text("f0\nf2\nf6\n")
-    with pytest.raises(SpecError, match=r"share 2 frame\(s\): f2, f6"):
-        load(make_config(split=tmp_path / "train.txt"))
-
-
-def test_a_split_file_that_names_unknown_frames_is_refused(
-    make_config: MakeConfig, tmp_path: Path
-) -> None:
-    (tmp_path / "val.txt").write_text("f1\nnobody\n")
-    with pytest.raises(ArtifactError, match=r"val.txt' has 1 problem: it names 'nobody'"):
-        load(make_config())
-    with pytest.raises(ArtifactError, match=r"No split file '.*none.txt'"):
-        load(make_config(val_split=tmp_path / "none.txt"))
-
-
-def test_an_empty_side_is_refused(make_config: MakeConfig, tmp_path: Path) -> None:
-    (tmp_path / "val.txt").write_text("# nothing\n")
-    with pytest.raises(ArtifactError, match=r"val\.txt' names no frame"):
-        load(make_config())
-    (tmp_path / "all.txt").write_text("\n".join(f"f{index}" for index in range(8)))
-    with pytest.raises(SpecError, match="leaves no validation frame of 8"):
-        load(make_config(split=tmp_path / "all.txt", val_split=None))
-    with pytest.raises(SpecError, match="leaves no training frame of 8"):
-        load(make_config(val_split=tmp_path / "all.txt"))
 
 
 # --- bad data
