@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from lightawnet_edge.codec import NEEDED, OMIT, CodecError, dumps, loads
 from lightawnet_edge.codec.schema import json_schema
 from lightawnet_edge.specs import Size
+from tests.codec.validator import accepts
 
 
 class Color(Enum):
@@ -67,46 +68,6 @@ TREE = Tree(
     colors={Color.RED: 1},
     notes={"a": [None]},
 )
-
-
-def accepts(form: Mapping[str, Any], value: Any) -> bool:
-    """Whether a value is valid; knows those keywords that are used here."""
-    if "$ref" in form:
-        return accepts(SCHEMA["$defs"][form["$ref"].removeprefix("#/$defs/")], value)
-    if "anyOf" in form:
-        return any(accepts(one, value) for one in form["anyOf"])
-    if "enum" in form or "const" in form:
-        known = form.get("enum", [form.get("const")])
-        return any(type(one) is type(value) and one == value for one in known)
-    types = {
-        "null": (type(None),), "boolean": (bool,), "integer": (int,), "number": (int, float),
-        "string": (str,), "array": (list,), "object": (dict,),
-    }  # fmt: skip
-    if "type" in form and type(value) not in types[form["type"]]:
-        return False
-    if isinstance(value, list):
-        return accepts_list(form, value)
-    return accepts_object(form, value) if isinstance(value, dict) else True
-
-
-def accepts_list(form: Mapping[str, Any], value: list[Any]) -> bool:
-    first = form.get("prefixItems", [])
-    if len(value) < form.get("minItems", 0) or (form.get("items") is False and value[len(first) :]):
-        return False
-    rest = [form.get("items") or {}] * (len(value) - len(first))
-    return all(accepts(own, one) for own, one in zip([*first, *rest], value, strict=True))
-
-
-def accepts_object(form: Mapping[str, Any], value: dict[str, Any]) -> bool:
-    known, other = form.get("properties", {}), form.get("additionalProperties", {})
-    names = form.get("propertyNames", {})
-    return all(key in value for key in form.get("required", ())) and all(
-        accepts(names, key)
-        and (
-            accepts(known[key], one) if key in known else other is not False and accepts(other, one)
-        )
-        for key, one in value.items()
-    )
 
 
 def reads(value: Any) -> bool:

@@ -1,0 +1,68 @@
+"""The JSON Schemas in the documentation are those of the records, and hold for real documents."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightawnet_edge.calibration.record import SetRecord
+from lightawnet_edge.codec import CodecError, dumps, loads
+from tests.codec.validator import accepts
+from tools.schemas import DOCUMENTS, FOLDER, main, stale
+
+EARLIER = Path(__file__).parents[1] / "codec" / "documents"
+
+
+def committed(name: str) -> Any:
+    return json.loads((FOLDER / f"{name}.schema.json").read_text(encoding="utf-8"))
+
+
+def written(name: str) -> Any:
+    """A document of today, from one of the first version."""
+    kind, schema = DOCUMENTS[name]
+    text = (EARLIER / f"{name}.json").read_text(encoding="utf-8")
+    return json.loads(dumps(loads(kind, text, schema=schema), schema=schema))
+
+
+def test_the_committed_schemas_are_current() -> None:
+    assert stale(FOLDER) == [], "run: python -m tools.schemas"
+    assert {file.name for file in FOLDER.glob("*.json")} == {f"{n}.schema.json" for n in DOCUMENTS}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents_hold_their_schema_and_changed_ones_do_not(name: str) -> None:
+    schema, document = committed(name), written(name)
+    assert accepts(schema, document)
+    assert not accepts(schema, document | {"schema": 99})
+    assert not accepts(schema, document | {"unheard_of": 1})
+    for key in schema["required"]:
+        assert not accepts(schema, {k: v for k, v in document.items() if k != key})
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_field_says_what_it_is_or_is_plain(name: str) -> None:
+    schema = committed(name)
+    for form in (schema, *schema["$defs"].values()):
+        assert form["description"], form
+
+
+def test_check_names_what_is_not_current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["schemas", "--out", str(tmp_path)])
+    main()
+    monkeypatch.setattr(sys, "argv", ["schemas", "--check", "--out", str(tmp_path)])
+    main()
+    (tmp_path / "report.schema.json").write_text("{}")
+    with pytest.raises(SystemExit, match=r"not current: report\.schema\.json\. Run: python -m"):
+        main()
+
+
+def test_documents_that_break_their_schema_are_not_read() -> None:
+    document = written("calibration-set")
+    document["frames"][0]["print"]["stem"] = 7
+    assert not accepts(committed("calibration-set"), document)
+    with pytest.raises(CodecError):
+        loads(SetRecord, json.dumps(document), schema=DOCUMENTS["calibration-set"][1])
