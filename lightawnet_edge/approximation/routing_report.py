@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import asdict
 from typing import Any
 
 from rich import box
@@ -57,29 +58,28 @@ def console(found: RoutingStudy, name: str) -> Group:
     return Group(Text(f"routing of {name}", "bold"), table, *(Text(note, "dim") for note in notes))
 
 
-def to_json(found: RoutingStudy, name: str) -> dict[str, Any]:
-    """Everything that was measured, each frame apart."""
+def document(found: RoutingStudy, name: str) -> dict[str, Any]:
+    """What `inspect --routing --json` prints, but for the schema number: each frame apart."""
     blocks = [
         {
             "block": block.block,
             "mean": block.mean,
             "spread": block.spread,
             "varying_energy": block.varying_energy,
-            "dice_drop": _interval(block.dice_drop),
+            "dice_drop": asdict(block.dice_drop),
             "dice_drops": block.dice_drops,
             "snr_db": _finite(block.snr_db),
         }
         for block in found.blocks
     ]
     return {
-        "schema": SCHEMA,
         "weights": name,
         "calibrated_frames": found.calibrated_frames,
         "measured_frames": len(found.dice),
         "has_truth": found.has_truth,
         "dice": found.dice,
         "blocks": blocks,
-        "all": {"dice_drop": _interval(found.all_drop), "snr_db": _finite(found.all_snr_db)},
+        "all": {"dice_drop": asdict(found.all_drop), "snr_db": _finite(found.all_snr_db)},
     }
 
 
@@ -122,7 +122,3 @@ def _drop(drop: Interval) -> tuple[str, str]:
 def _finite(value: float) -> float | None:
     """JSON has no infinity: None where nothing changed."""
     return value if math.isfinite(value) else None
-
-
-def _interval(interval: Interval) -> dict[str, float]:
-    return {"mean": interval.mean, "low": interval.low, "high": interval.high}

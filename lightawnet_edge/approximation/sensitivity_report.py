@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -48,21 +49,20 @@ def console(found: Sensitivity, name: str) -> Group:
     return Group(head, table, *(Text(note, "dim") for note in notes))
 
 
-def to_json(found: Sensitivity, name: str) -> dict[str, Any]:
-    """Everything that was measured, each frame apart."""
+def document(found: Sensitivity, name: str) -> dict[str, Any]:
+    """What `sensitivity --json` prints, but for the schema number: each frame apart."""
     return {
-        "schema": SCHEMA,
         "bundle": name,
         "dice": found.dice,
         "exact_dice": found.exact_dice,
-        "dice_drop": _interval(_drop(found)),
+        "dice_drop": asdict(_drop(found)),
         "masks_differ": found.masks_differ,
         "layers": [
             {
                 **encode(layer.layer),
                 "mac_share": layer.mac_share,
                 "sqnr_db": layer.sqnr_db if math.isfinite(layer.sqnr_db) else None,
-                "dice_gain": _interval(layer.gain) if layer.gain else None,
+                "dice_gain": asdict(layer.gain) if layer.gain else None,
                 "dice_gains": layer.gains,
             }
             for layer in found.layers
@@ -79,7 +79,3 @@ def _gain(layer: LayerSensitivity) -> tuple[str, str]:
 
 def _drop(found: Sensitivity) -> Interval:
     return mean_interval(np.subtract(found.exact_dice, found.dice))
-
-
-def _interval(interval: Interval) -> dict[str, float]:
-    return {"mean": interval.mean, "low": interval.low, "high": interval.high}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +14,7 @@ from lightawnet_edge.cli.terminal import (
     err_console,
     narrate,
     out_console,
+    print_json,
     warn,
 )
 from lightawnet_edge.errors import ArtifactError
@@ -29,7 +29,7 @@ def doctor(as_json: JsonFlag = False) -> None:
 
     findings = examine()
     if as_json:
-        typer.echo(json.dumps([finding.to_json() for finding in findings], indent=2))
+        print_json(findings)
     else:
         out_console.print(render(findings), soft_wrap=True, highlight=False)
 
@@ -79,7 +79,7 @@ def run(
             {"name": p.name, "foreground": p.foreground, "error": p.error}
             for p in [*done, *skipped]
         ]
-        typer.echo(json.dumps(rows))
+        print_json(rows)
     else:
         typer.echo(f"{len(done)} masks and overlays in {out}, {len(skipped)} skipped")
     if not done:

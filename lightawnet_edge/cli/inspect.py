@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +10,9 @@ import typer
 
 from lightawnet_edge.cli.options import Options, takes
 from lightawnet_edge.cli.paths import complete_bundle, find_bundle
-from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
+from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, print_json
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.inspection import inspection
 from lightawnet_edge.inspection.inspection import InspectSpec
 
 
@@ -56,20 +56,20 @@ def inspect(
         _routing(routing, calibration, out, as_json)
         return
     from lightawnet_edge.inspection.inspection import inspect as look
-    from lightawnet_edge.inspection.report import console, to_json
+    from lightawnet_edge.inspection.report import console, document
 
     if calibration is not None:
         raise SpecError("--calibration is for --routing CHECKPOINT. Leave it out for a bundle.")
     spec = InspectSpec(bundle=bundle, **options)
     found = look(replace(spec, bundle=find_bundle(bundle)))
     if as_json:
-        typer.echo(json.dumps(to_json(found), ensure_ascii=False))
+        print_json(document(found), inspection.SCHEMA)
     else:
         out_console.print(console(found))
 
 
 def _routing(weights: str, calibration: Path | None, out: Path, as_json: bool) -> None:
-    from lightawnet_edge.approximation.routing_report import console, picture, to_json
+    from lightawnet_edge.approximation.routing_report import SCHEMA, console, document, picture
     from lightawnet_edge.bundle.store import replace_file
     from lightawnet_edge.export.routing import inspect_routing
 
@@ -78,7 +78,7 @@ def _routing(weights: str, calibration: Path | None, out: Path, as_json: bool) -
     file = out / f"routing-{name}.png"
     replace_file(file, picture(found, name))
     if as_json:
-        typer.echo(json.dumps(to_json(found, name), ensure_ascii=False))
+        print_json(document(found, name), SCHEMA)
     else:
         out_console.print(console(found, name))
     narrate(f"picture: {file}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lightawnet_edge.cli.paths import complete_bundle, find_bundle
-from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
+from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, print_json
 
 if TYPE_CHECKING:
     from lightawnet_edge.data.pixels import Mask, UInt8
@@ -44,7 +43,7 @@ def sensitivity(
 ) -> None:
     """Say where the error of an INT8 engine comes from: its layers, the most harmful first."""
     from lightawnet_edge.approximation.sensitivity import sensitivity as measure
-    from lightawnet_edge.approximation.sensitivity_report import console, to_json
+    from lightawnet_edge.approximation.sensitivity_report import SCHEMA, console, document
     from lightawnet_edge.bundle.bundle import Bundle
     from lightawnet_edge.data.frameset import FrameSet
     from lightawnet_edge.data.listing import describe_unused
@@ -63,6 +62,6 @@ def sensitivity(
 
     found = measure(opened, pairs, worst=layers, narrate=narrate)
     if as_json:
-        typer.echo(json.dumps(to_json(found, opened.manifest.name), ensure_ascii=False))
+        print_json(document(found, opened.manifest.name), SCHEMA)
     else:
         out_console.print(console(found, opened.manifest.name))

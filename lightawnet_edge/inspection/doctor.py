@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import Any
 
 from rich.markup import escape
 
@@ -39,15 +38,6 @@ class Finding:
     """What works here."""
     cannot: tuple[str, ...]
     """What does not, each with its reason."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "can": list(self.can),
-            "cannot": list(self.cannot),
-        }
 
 
 def examine() -> list[Finding]:

@@ -14,7 +14,7 @@ from rich.text import Text
 from lightawnet_edge.bundle.layers import LayerRecord, mac_shares
 from lightawnet_edge.bundle.manifest import Manifest
 from lightawnet_edge.codec import encode
-from lightawnet_edge.inspection.inspection import SCHEMA, Inspection
+from lightawnet_edge.inspection.inspection import Inspection
 from lightawnet_edge.scores.text import milliseconds, percent
 from lightawnet_edge.specs import State
 
@@ -97,41 +97,29 @@ def work(found: Inspection) -> Table:
     return table
 
 
-def to_json(found: Inspection) -> dict[str, Any]:
-    """Plain values with the schema number; what is not known is null."""
-    manifest, profile = found.manifest, found.profile
+def document(found: Inspection) -> dict[str, Any]:
+    """What `inspect --json` prints, but for the schema number; what is not known is None."""
+    manifest = found.manifest
     return {
-        "schema": SCHEMA,
         "bundle": manifest.name,
-        "target": str(manifest.target),
-        "precision": str(manifest.precision),
-        "routing": str(manifest.routing),
+        "target": manifest.target,
+        "precision": manifest.precision,
+        "routing": manifest.routing,
         "here": found.here,
         "toolchain": found.toolchain,
-        "machine": dict(found.machine),
-        "missing": list(found.missing),
+        "machine": found.machine,
+        "missing": found.missing,
         "doubts": found.doubts,
         "verdict": verdict(found),
         "executed": found.executed,
-        "executed_at_export": dict(manifest.executed),
-        "profile": profile
-        and {
-            "calls": profile.calls,
-            "frames": profile.frames,
-            "call_s": profile.call_s,
-            "layers_s": profile.layers_s,
-            "others": profile.others,
-            "throttled": profile.throttled,
-        },
-        "work": [
-            {"kind": w.kind, "layers": w.layers, "seconds": w.seconds, "share": w.share}
-            for w in found.work
-        ],
-        "layers": [_layer_json(found, layer) for layer in found.layers],
+        "executed_at_export": manifest.executed,
+        "profile": found.profile,
+        "work": found.work,
+        "layers": [_layer(found, layer) for layer in found.layers],
     }
 
 
-def _layer_json(found: Inspection, layer: LayerRecord) -> dict[str, Any]:
+def _layer(found: Inspection, layer: LayerRecord) -> dict[str, Any]:
     absent = dict.fromkeys(("requested", "executed", "kernel", "seconds"))
     shares = {"mac_share": found.mac_share(layer), "time_share": found.time_share(layer)}
     return {**absent, **encode(layer), **shares}

@@ -20,11 +20,12 @@ from rich.console import Console
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
+from lightawnet_edge.codec import dumps, encode
 from lightawnet_edge.data.frameset import FrameSet
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.inspection import inspection
-from lightawnet_edge.inspection.inspection import Inspection, InspectSpec, Profile, inspect
-from lightawnet_edge.inspection.report import console, to_json, verdict
+from lightawnet_edge.inspection.inspection import SCHEMA, Inspection, InspectSpec, Profile, inspect
+from lightawnet_edge.inspection.report import console, document, verdict
 from lightawnet_edge.machine.cgroup import Throttled
 from lightawnet_edge.specs import Precision, State
 from lightawnet_edge.targets import table
@@ -155,7 +156,7 @@ def test_times_that_a_quota_cut_short_are_doubted(
         "the CPU quota stopped programs 7 times: times are too long, shares may be off. Raise it, "
         "or give fewer --threads"
     )
-    assert to_json(found)["profile"]["throttled"] == 7
+    assert encode(document(found))["profile"]["throttled"] == 7
 
 
 def test_without_a_profile_only_convolutions_are_told(make_bundle: Any, by_hand: ByHand) -> None:
@@ -249,7 +250,7 @@ def test_the_json_has_every_layer_and_null_for_what_is_not_known(
     make_bundle: Any, by_hand: ByHand
 ) -> None:
     found = inspect(InspectSpec(bundle=make_bundle("b", layers=RECORDED).path))
-    data = json.loads(json.dumps(to_json(found)))
+    data = json.loads(dumps(document(found), schema=SCHEMA))
     assert set(data) == {
         "schema", "bundle", "target", "precision", "routing", "here", "toolchain", "machine",
         "missing", "doubts", "verdict", "executed", "executed_at_export", "profile", "work",
