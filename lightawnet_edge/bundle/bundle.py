@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lightawnet_edge.bundle.device_record import ANOTHER, RECORD, read_record
 from lightawnet_edge.bundle.engine import Engine, parts
 from lightawnet_edge.bundle.files import Folder, opened, sha256_of_bytes
 from lightawnet_edge.bundle.manifest import MANIFEST, Manifest, read_manifest
@@ -27,8 +28,13 @@ class Bundle:
 
     path: Path
     manifest: Manifest
+    """As it was exported; and, where a device finished the bundle, as its record tells."""
     contents: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
     """Bytes of the engine's files as they were hashed."""
+    exported: Manifest | None = field(default=None, repr=False, compare=False)
+    """The manifest without what a device made of it."""
+    exported_sha256: str = field(default="", compare=False)
+    """Of the manifest's bytes."""
 
     @classmethod
     def open(
@@ -43,25 +49,26 @@ class Bundle:
         Args:
             path: The bundle's folder.
             trust: Whom bundles are taken from.
-            remakes_engine: Whether the engine is about to be made anew: it may be missing, or not
-                be what it was.
+            remakes_engine: Whether a device is about to make its engine anew: that may be missing,
+                or not be what it was. An engine that was exported must be whole.
 
         Raises:
             ArtifactError: The folder is no bundle, is not trusted, or is not what was written;
                 names the first thing that is wrong.
         """
         with opened(Path(path)) as folder:
-            manifest = _manifest(folder, trust)
+            exported, sha256 = _manifest(folder, trust)
+            manifest = _with_record(folder, exported, sha256)
             _check_names(folder, manifest, remakes_engine=remakes_engine)
             engine = () if manifest.state is State.PENDING else parts(manifest.engine)
             contents = {}
             for name in manifest.files:
-                if remakes_engine and name in engine:
+                if remakes_engine and name in engine and name not in exported.files:
                     continue
                 data = _read(folder, manifest, name)
                 if name in engine:
                     contents[name] = data
-        return cls(Path(path), manifest, contents)
+        return cls(Path(path), manifest, contents, exported, sha256)
 
     @property
     def engine(self) -> Engine:
@@ -112,7 +119,7 @@ class Bundle:
             return _read(folder, self.manifest, name)
 
 
-def _manifest(folder: Folder, trust: Trust) -> Manifest:
+def _manifest(folder: Folder, trust: Trust) -> tuple[Manifest, str]:
     try:
         data = folder.read(MANIFEST, MAX_MANIFEST_BYTES)
     except FileNotFoundError as error:
@@ -122,10 +129,31 @@ def _manifest(folder: Folder, trust: Trust) -> Manifest:
         ) from error
     trust.check(folder.path, data)
     try:
-        return read_manifest(data)
+        return read_manifest(data), sha256_of_bytes(data)
     except ValueError as error:
         file = folder.path / MANIFEST
         raise ArtifactError(f"'{file}' cannot be understood: {error}. {_EXPORT}") from error
+
+
+def _with_record(folder: Folder, exported: Manifest, sha256: str) -> Manifest:
+    """The manifest with what a device made of it, where there is a record of that."""
+    try:
+        data = folder.read(RECORD, MAX_MANIFEST_BYTES)
+    except FileNotFoundError:
+        return exported
+    file = folder.path / RECORD
+    again = f"Remove it, and finish the bundle again: lightawnet-edge build {folder.path}"
+    try:
+        record = read_record(data)
+        found = record.applied(exported)
+    except ValueError as error:
+        raise ArtifactError(f"'{file}' cannot be understood: {error}. {again}") from error
+    if record.manifest_sha256 != sha256:
+        raise ArtifactError(
+            f"'{file}' belongs to another manifest: sha256 is {sha256[:12]}…, the record says "
+            f"{record.manifest_sha256[:12]}…. {again}"
+        )
+    return found
 
 
 def _check_names(folder: Folder, manifest: Manifest, *, remakes_engine: bool) -> None:
@@ -140,7 +168,7 @@ def _check_names(folder: Folder, manifest: Manifest, *, remakes_engine: bool) ->
             raise ArtifactError(
                 f"Bundle '{folder.path}' has no sha256 of its file '{name}'. {_EXPORT}"
             )
-    known = {MANIFEST, *manifest.files}
+    known = {MANIFEST, RECORD, ANOTHER, *manifest.files}
     if remakes_engine or manifest.state is State.PENDING:
         known |= {*parts(manifest.engine)}  # a killed build, or trtexec, may have left one
     for name in folder.names():

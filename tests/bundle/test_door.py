@@ -290,10 +290,11 @@ def test_an_engine_that_is_not_there_or_never_ran_is_not_handed_over(
         _ = make_bundle("kit", state=state).engine
 
 
-def test_an_engine_that_is_made_anew_may_be_broken(bundle: Bundle) -> None:
+def test_an_engine_that_was_exported_must_be_whole_whoever_makes_another(bundle: Bundle) -> None:
     (bundle.path / "engine.txt").write_bytes(b"broken")
-    opened = Bundle.open(bundle.path, remakes_engine=True)
-    assert opened.contents == {}
+    with pytest.raises(ArtifactError, match=r"engine\.txt' has changed"):
+        Bundle.open(bundle.path, remakes_engine=True)
+    (bundle.path / "engine.txt").write_bytes(b"whole")
     (bundle.path / "device.onnx").write_bytes(b"broken")
     with pytest.raises(ArtifactError, match=r"device\.onnx' has changed"):
         Bundle.open(bundle.path, remakes_engine=True)

@@ -10,13 +10,15 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.device_record import ANOTHER, RECORD, DeviceRecord, write_record
 from lightawnet_edge.bundle.kit import Binding, Kit, Replay
 from lightawnet_edge.bundle.layers import LayerRecord, fp16_shortfall, int8_shortfall, mac_shares
-from lightawnet_edge.bundle.manifest import MANIFEST, Manifest, manifest_text
+from lightawnet_edge.bundle.manifest import Manifest
 from lightawnet_edge.bundle.store import replace_file
 from lightawnet_edge.errors import (
     BackendUnavailableError,
@@ -24,6 +26,7 @@ from lightawnet_edge.errors import (
     SpecError,
 )
 from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
+from lightawnet_edge.machine.machine import machine_summary
 from lightawnet_edge.progress import Narrate
 from lightawnet_edge.specs import Precision, State
 from lightawnet_edge.targets.base import Built, Session
@@ -112,13 +115,28 @@ def build_kit(
             "replay",
             f"{made.not_replayed}\n'{path}' keeps its engine (state: {manifest.state}).",
         )
-    if manifest.state is not State.PENDING:  # killed between two files, it must not look built
-        _write(path, replace(manifest, state=State.PENDING))
-    replace_file(path / manifest.engine, made.plan)
-    _write(path, made.manifest)
-    return BuildResult(
-        bundle=Bundle(path, made.manifest), built=True, not_replayed=made.not_replayed
+    _put(bundle, made)
+    return BuildResult(bundle=Bundle.open(path), built=True, not_replayed=made.not_replayed)
+
+
+def _put(bundle: Bundle, made: Finished) -> None:
+    """Write engine and record; killed in between, the bundle is as it was exported."""
+    exported, path = bundle.exported, bundle.path
+    assert exported is not None
+    sha256 = hashlib.sha256(made.plan).hexdigest()
+    # What was exported is never touched: an engine that differs from it stands beside it.
+    engine = exported.engine if exported.files.get(exported.engine, sha256) == sha256 else ANOTHER
+    told = replace(made.manifest, engine=engine, files={**exported.files, engine: sha256})
+    (path / RECORD).unlink(missing_ok=True)
+    if engine not in exported.files:
+        replace_file(path / engine, made.plan)
+    record = DeviceRecord.of(
+        told,
+        manifest_sha256=bundle.exported_sha256,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        machine=machine_summary(),
     )
+    write_record(path, record)
 
 
 def finish(
@@ -286,7 +304,3 @@ def _agreement(found: Replay) -> Mapping[str, float]:
         "mask_disagreement": found.mask_disagreement,
         **({} if error is None else {"mean_abs_probability": error}),
     }
-
-
-def _write(folder: Path, manifest: Manifest) -> None:
-    replace_file(folder / MANIFEST, manifest_text(manifest).encode())

@@ -6,6 +6,7 @@ where one must run.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from lightawnet_edge import Segmenter
 from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.device_record import ANOTHER, RECORD, read_record
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.kit import Binding, BuilderSettings, Tolerance
 from lightawnet_edge.bundle.manifest import (
@@ -117,6 +119,54 @@ def test_a_built_bundle_is_left_alone_unless_forced(rtx: Path) -> None:
     assert not build_kit(rtx, open_session=no_driver).built
     assert (rtx / MANIFEST).read_bytes() == before
     assert build_kit(rtx, force=True, open_session=on_a_cpu).built
+
+
+def test_the_manifest_stays_as_it_was_exported_and_a_record_tells_of_the_device(rtx: Path) -> None:
+    exported = (rtx / MANIFEST).read_bytes()
+    files = {file.name: file.read_bytes() for file in rtx.iterdir()}
+    build_kit(rtx, open_session=on_a_cpu)
+    assert (rtx / MANIFEST).read_bytes() == exported
+    assert {file.name for file in rtx.iterdir()} - files.keys() <= {RECORD, ANOTHER}
+    assert {name: (rtx / name).read_bytes() for name in files} == files
+    told = read_record((rtx / RECORD).read_bytes())
+    assert told.manifest_sha256 == hashlib.sha256(exported).hexdigest()
+    assert told.machine["cores"] >= 1
+    (rtx / RECORD).unlink()
+    assert Bundle.open(rtx).manifest.state is State.UNCHECKED, "as it was exported"
+
+
+def test_an_engine_that_differs_from_the_exported_one_stands_beside_it(
+    rtx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(*arguments: Any, **options: Any) -> Built:
+        made = build(*arguments, **options)
+        (arguments[2] / made.engine).write_bytes(plan)
+        return made
+
+    exported = plan = (rtx / "engine.plan").read_bytes()
+    monkeypatch.setattr(finish, "build", other)
+    assert build_kit(rtx, open_session=on_a_cpu).bundle.manifest.engine == "engine.plan"
+    assert not (rtx / ANOTHER).exists()
+    plan = exported + b"\0"
+    opened = build_kit(rtx, force=True, open_session=on_a_cpu).bundle
+    assert (opened.manifest.engine, opened.engine.data) == (ANOTHER, plan)
+    assert (rtx / "engine.plan").read_bytes() == exported
+
+
+def test_a_record_of_another_manifest_is_refused(rtx: Path) -> None:
+    build_kit(rtx, open_session=on_a_cpu)
+    manifest = Bundle.open(rtx).exported
+    assert manifest is not None
+    write_manifest(rtx, replace(manifest, name="renamed"))
+    with pytest.raises(ArtifactError, match=r"device-record.json' belongs to another manifest"):
+        Bundle.open(rtx)
+
+
+@pytest.mark.parametrize("raw", [b"{}", b"[", b'{"schema": 1, "state": "pending"}'])
+def test_a_record_that_makes_no_sense_is_refused(rtx: Path, raw: bytes) -> None:
+    (rtx / RECORD).write_bytes(raw)
+    with pytest.raises(ArtifactError, match=r"device-record.json' cannot be understood.*build"):
+        Bundle.open(rtx)
 
 
 def test_a_proven_engine_is_not_replaced_by_one_that_cannot_be(rtx: Path) -> None:
