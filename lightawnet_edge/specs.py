@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from lightawnet_edge.codec import NEEDED
 from lightawnet_edge.errors import SpecError
@@ -151,12 +150,3 @@ class Normalization:
             raise SpecError(f"Unknown normalization '{self.method}'. Known: standard, minmax.")
         if not self.std > 0:
             raise SpecError(f"Normalization std={self.std} must be greater than 0.")
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for a manifest or a checkpoint's metadata."""
-        return {"method": self.method, "mean": self.mean, "std": self.std}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Normalization:
-        """Inverse of `to_json`."""
-        return cls(method=data["method"], mean=float(data["mean"]), std=float(data["std"]))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lightawnet_edge.codec import decode, encode
 from lightawnet_edge.errors import (
     ArtifactError,
     BackendUnavailableError,
@@ -110,7 +111,7 @@ def test_specs_are_frozen() -> None:
 )
 def test_a_normalization_comes_back_equal(method: str, mean: float, std: float) -> None:
     normalization = Normalization(method=method, mean=mean, std=std)
-    assert Normalization.from_json(normalization.to_json()) == normalization
+    assert decode(Normalization, encode(normalization)) == normalization
 
 
 @pytest.mark.parametrize("std", [0.0, -1.0, float("nan")])

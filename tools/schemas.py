@@ -7,19 +7,31 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightawnet_edge.benchmarks import result
+from lightawnet_edge.bundle import manifest
 from lightawnet_edge.calibration import record
 from lightawnet_edge.codec import json_text
 from lightawnet_edge.codec.schema import json_schema
 from lightawnet_edge.evaluation import evaluation
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedManifest(manifest.Manifest):
+    """Everything that a device, a test or a report needs to know about a bundle."""
+
+    digest: str
+    """SHA-256 over all else that the manifest says."""
+
+
 FOLDER = Path(__file__).parents[1] / "docs" / "schemas"
 DOCUMENTS: dict[str, tuple[type[Any], int]] = {
     "calibration-set": (record.SetRecord, record.SCHEMA),
     "evaluation": (evaluation.Evaluation, evaluation.SCHEMA),
+    "manifest": (SealedManifest, manifest.SCHEMA),
     "report": (result.BenchResult, result.SCHEMA),
 }
 """Name of a document, without .json, to its record and the number of its schema."""

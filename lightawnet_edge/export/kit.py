@@ -205,8 +205,8 @@ def _kit(typed: TypedGraph, order: KitOrder, graph: str, tolerance: Tolerance) -
         dla=request.dla,
         builder=request.builder,
         numerics={
-            **typed.numerics.to_json(),
-            "openvino": typed.second and typed.second.to_json(),
+            **encode(typed.numerics),
+            "openvino": encode(typed.second),
             "on": encode(order.check.source),
         },
         tolerance=tolerance,

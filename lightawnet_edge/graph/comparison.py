@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
@@ -44,10 +44,6 @@ class Numerics:
     dice_drop_high: float | None = None
     worst_dice_drop: float | None = None
     """The drop of the frame that loses most."""
-
-    def to_json(self) -> dict[str, float | None]:
-        """Plain values, for a manifest."""
-        return asdict(self)
 
 
 def compare(

@@ -29,6 +29,10 @@ from lightawnet_edge.evaluation.evaluation import Evaluation
 DOCUMENTS = Path(__file__).parent / "documents"
 
 
+def earlier(name: str) -> str:
+    return (DOCUMENTS / name).read_text(encoding="utf-8")
+
+
 def show_result(result: BenchResult) -> None:
     for record in result.records:
         record.worst()
@@ -58,10 +62,10 @@ def display(shown: Any) -> None:
 
 Case = tuple[type[Any], int, dict[int, Any], str, Callable[[Any], None]]
 CASES: dict[str, Case] = {
-    "report": (BenchResult, bench_result.SCHEMA, {}, "report.json", show_result),
-    "evaluation": (Evaluation, evaluation.SCHEMA, {}, "evaluation.json", show_evaluation),
+    "report": (BenchResult, bench_result.SCHEMA, {}, earlier("report.json"), show_result),
+    "evaluation": (Evaluation, evaluation.SCHEMA, {}, earlier("evaluation.json"), show_evaluation),
     "set": (
-        SetRecord, set_record.SCHEMA, {}, "calibration-set.json", show_set,
+        SetRecord, set_record.SCHEMA, {}, earlier("calibration-set.json"), show_set,
     ),
 }  # fmt: skip
 ODD: st.SearchStrategy[Any] = st.sampled_from(
@@ -84,8 +88,7 @@ def places(plain: Any) -> list[tuple[Any, Any]]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_documents_as_they_are_can_be_shown(name: str) -> None:
-    kind, schema, upgrades, file, show = CASES[name]
-    text = (DOCUMENTS / file).read_text(encoding="utf-8")
+    kind, schema, upgrades, text, show = CASES[name]
     show(loads(kind, text, schema=schema, upgrades=upgrades))
 
 
@@ -93,8 +96,7 @@ def test_documents_as_they_are_can_be_shown(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 @given(data=st.data())
 def test_what_is_read_can_be_shown(name: str, data: st.DataObject) -> None:
-    kind, schema, upgrades, file, show = CASES[name]
-    text = (DOCUMENTS / file).read_text(encoding="utf-8")
+    kind, schema, upgrades, text, show = CASES[name]
     found = loads(kind, text, schema=schema, upgrades=upgrades)
     plain = json.loads(dumps(found, schema=schema))
     for _ in range(data.draw(st.integers(1, 3))):

@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.codec import encode
 from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
 from lightawnet_edge.graph.comparison import Numerics, Truths
@@ -225,7 +226,7 @@ def test_a_graph_agrees_with_itself(graph: onnx.ModelProto) -> None:
         max_mask_disagreement=0.0,
     )
     assert found == nothing
-    assert found.to_json()["frames"] == 3
+    assert encode(found)["frames"] == 3
 
 
 def test_every_frame_that_is_not_finite_is_counted() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lightawnet_edge.bundle.manifest import manifest_text, read_manifest
 from lightawnet_edge.calibration.record import SetRecord
 from lightawnet_edge.codec import CodecError, dumps, loads
 from tests.codec.validator import accepts
@@ -23,6 +24,8 @@ def committed(name: str) -> Any:
 
 def written(name: str) -> Any:
     """A document of today, from one of the first version."""
+    if name == "manifest":
+        return json.loads(manifest_text(read_manifest((EARLIER / "manifest.json").read_bytes())))
     kind, schema = DOCUMENTS[name]
     text = (EARLIER / f"{name}.json").read_text(encoding="utf-8")
     return json.loads(dumps(loads(kind, text, schema=schema), schema=schema))
@@ -66,3 +69,15 @@ def test_documents_that_break_their_schema_are_not_read() -> None:
     assert not accepts(committed("calibration-set"), document)
     with pytest.raises(CodecError):
         loads(SetRecord, json.dumps(document), schema=DOCUMENTS["calibration-set"][1])
+
+
+def test_a_manifest_of_a_kit_holds_the_schema(kits: dict[str, Path]) -> None:
+    for folder in kits.values():
+        text = (folder / "manifest.json").read_text(encoding="utf-8")
+        assert accepts(committed("manifest"), json.loads(text))
+
+
+def test_a_kit_of_the_first_schema_is_read_as_one_of_today() -> None:
+    found = read_manifest((EARLIER / "kit-manifest.json").read_bytes())
+    assert found.kit is not None
+    assert accepts(committed("manifest"), json.loads(manifest_text(found)))
