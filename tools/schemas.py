@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lightawnet_edge.benchmarks import result
-from lightawnet_edge.bundle import manifest
+from lightawnet_edge.bundle import device_record, manifest
 from lightawnet_edge.calibration import record
 from lightawnet_edge.codec import json_text
 from lightawnet_edge.codec.schema import json_schema
@@ -30,6 +30,7 @@ class SealedManifest(manifest.Manifest):
 FOLDER = Path(__file__).parents[1] / "docs" / "schemas"
 DOCUMENTS: dict[str, tuple[type[Any], int]] = {
     "calibration-set": (record.SetRecord, record.SCHEMA),
+    "device-record": (device_record.DeviceRecord, device_record.SCHEMA),
     "evaluation": (evaluation.Evaluation, evaluation.SCHEMA),
     "manifest": (SealedManifest, manifest.SCHEMA),
     "report": (result.BenchResult, result.SCHEMA),

@@ -9,13 +9,26 @@ from typing import Any
 
 import pytest
 
+from lightawnet_edge.bundle.device_record import DeviceRecord
+from lightawnet_edge.bundle.kit import Binding
+from lightawnet_edge.bundle.layers import LayerRecord
 from lightawnet_edge.bundle.manifest import manifest_text, read_manifest
 from lightawnet_edge.calibration.record import SetRecord
 from lightawnet_edge.codec import CodecError, dumps, loads
+from lightawnet_edge.specs import Precision, State
 from tests.codec.validator import accepts
 from tools.schemas import DOCUMENTS, FOLDER, main, stale
 
 EARLIER = Path(__file__).parents[1] / "codec" / "documents"
+
+
+DEVICE = DeviceRecord(
+    manifest_sha256="ab" * 32, created="2026-01-31T12:00:00+00:00", state=State.UNCHECKED,
+    engine="engine.plan", engine_sha256="cd" * 32, executed={"int8": 1.0}, agreement={},
+    bound=Binding(tensorrt="TensorRT 10.3.0", capabilities=(87,), device="Orin", cuda="12.6"),
+    layers=(LayerRecord(name="e1", requested=Precision.INT8, executed=Precision.INT8, macs=9),),
+    tools={"tensorrt": "10.3.0"}, machine={"cpu": "a CPU", "isa": ["asimd"], "cores": 6},
+)  # fmt: skip
 
 
 def committed(name: str) -> Any:
@@ -27,6 +40,8 @@ def written(name: str) -> Any:
     if name == "manifest":
         return json.loads(manifest_text(read_manifest((EARLIER / "manifest.json").read_bytes())))
     kind, schema = DOCUMENTS[name]
+    if name == "device-record":
+        return json.loads(dumps(DEVICE, schema=schema))
     text = (EARLIER / f"{name}.json").read_text(encoding="utf-8")
     return json.loads(dumps(loads(kind, text, schema=schema), schema=schema))
 
