@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from lightawnet_edge.codec import read_document
+from lightawnet_edge.codec import OMIT, read_document
+from lightawnet_edge.data.likeness import Match
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.model.metadata import SCHEMA as METADATA_SCHEMA
 from lightawnet_edge.model.metadata import CheckpointMeta
@@ -156,6 +157,9 @@ class Evaluation:
     tools: Mapping[str, str]
     """Name to version, of all that touched the pixels."""
     frames: tuple[FrameResult, ...]
+    trained_on: tuple[Match, ...] | None = field(default=None, metadata=OMIT)
+    """Frames that show a picture of the training; None where no record of it lies beside the
+    weights."""
 
     def __post_init__(self) -> None:
         if not self.frames:

@@ -32,6 +32,7 @@ from lightawnet_edge.evaluation.evaluation import (
     FrameResult,
     Weights,
 )
+from lightawnet_edge.evaluation.leakage import shown_in_training
 from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
 from lightawnet_edge.options import option
 from lightawnet_edge.progress import Narrate, OnStep, Step
@@ -190,6 +191,7 @@ def evaluate(
         frames_sha256=frames_digest(data),
         tools=_tools(),
         frames=tuple(frames),
+        trained_on=shown_in_training(checkpoint, data, color),
     )
     return Measured(result=result, segment=segment, frames=data)
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from lightawnet_edge.data.faults import listed
+from lightawnet_edge.data.frameset import FrameSet, read_each
+from lightawnet_edge.data.likeness import Match, find_matches, print_frame, read_prints
 from lightawnet_edge.data.splits import read_split
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.evaluation.evaluation import Evaluation
 from lightawnet_edge.evaluation.training_record import TrainingRecord
+from lightawnet_edge.specs import ColorOrder
+from lightawnet_edge.training.split import TRAINED
 
 Twins = tuple[tuple[str, str], ...]
 """Near-duplicates: an evaluated stem, and the training stem that it resembles."""
@@ -20,7 +25,7 @@ def leakage(
     """Say in sentences what was checked, what was found, and what was not looked for.
 
     Raises:
-        SpecError: A training split is at hand and names an evaluated frame.
+        SpecError: An evaluated frame was trained on, by its name or its pixels.
     """
     evaluated = {frame.stem for frame in result.frames}
     for number, stage in enumerate(stages, start=1):
@@ -35,7 +40,24 @@ def leakage(
             "epochs were compared on the validation frames, which are those reported here: scores "
             "are optimistic by that choice"
         )
+    if result.trained_on is not None:
+        yield "pictures: " + _compared(result.trained_on)
     yield "near-duplicates: " + _resembling(twins, evaluated)
+
+
+def shown_in_training(
+    checkpoint: Path, frames: FrameSet, color: ColorOrder
+) -> tuple[Match, ...] | None:
+    """Frames that show a picture of the training; None where the run is not beside its weights.
+
+    Raises:
+        ArtifactError: The record of the training frames, or a frame, cannot be read.
+    """
+    if not (file := checkpoint.parent / TRAINED).is_file():
+        return None
+    trained = read_prints(file, again="Move it away, and nothing is compared with it.")
+    found = read_each(frames.files, lambda one: print_frame(one.stem, one.read(color)))
+    return tuple(find_matches(list(found), trained))
 
 
 def read_twins(path: Path) -> Twins:
@@ -71,6 +93,9 @@ def _shared_stems(stage: TrainingRecord, result: Evaluation, evaluated: set[str]
     """Compare the names on both sides, where the split files of the training are at hand."""
     if (data := Path(str(stage.config.get("data", ""))).name) != result.data:
         return f"trained on another set, `{data}`"
+    if stage.trained is not None:
+        _refuse_trained(sorted(evaluated & stage.trained), f"'{TRAINED}'")
+        return f"no evaluated frame was a training frame, by name (checked with `{TRAINED}`)"
     for key in ("split", "val_split"):
         if not (value := stage.config.get(key)):
             continue
@@ -79,15 +104,30 @@ def _shared_stems(stage: TrainingRecord, result: Evaluation, evaluated: set[str]
         names = {name if name in evaluated else Path(name).stem for name in read_split(file)}
         # Where only validation frames are named, all others were trained on.
         shared = evaluated & names if key == "split" else evaluated - names
-        _refuse_trained(sorted(shared), file)
+        _refuse_trained(sorted(shared), f"'{file}'")
         return f"no evaluated frame was a training frame, by name (checked with `{file.name}`)"
     return "names were not compared: the validation frames were drawn by a hash of their names"
 
 
-def _refuse_trained(stems: Sequence[str], split: Path) -> None:
+def _compared(matches: Sequence[Match]) -> str:
+    """What comparing pictures with those of the training found.
+
+    Raises:
+        SpecError: There are equal pixels.
+    """
+    _refuse_trained([match.stem for match in matches if match.same_pixels], "their pixels")
+    if not matches:
+        return f"no evaluated frame is like a training frame (checked with `{TRAINED}`)"
+    return (
+        f"{len(matches)} evaluated frames nearly show a training frame, so scores are optimistic: "
+        f"{listed([str(match) for match in matches])}"
+    )
+
+
+def _refuse_trained(stems: Sequence[str], by: str) -> None:
     if stems:
         raise SpecError(
-            f"{len(stems)} evaluated frame(s) were trained on, by '{split}', e.g. '{stems[0]}': "
+            f"{len(stems)} evaluated frame(s) were trained on, by {by}, e.g. '{stems[0]}': "
             "their scores say nothing. Evaluate on frames that were held out."
         )
 

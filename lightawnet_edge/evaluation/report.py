@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from lightawnet_edge.data.faults import listed
 from lightawnet_edge.evaluation.evaluation import SIZES, Evaluation, Summary
 from lightawnet_edge.scores.intervals import Interval
 from lightawnet_edge.scores.latency import MIN_FRAMES
@@ -47,6 +48,12 @@ def notes(result: Evaluation) -> list[str]:
         found.append(
             f"HD95 is not defined on {undefined} frames, where exactly one mask is empty; its "
             "mean leaves them out."
+        )
+    if result.trained_on:
+        names = listed([str(match) for match in result.trained_on])
+        found.append(
+            f"{len(result.trained_on)} of {len(result.frames)} frames show a picture that the "
+            f"weights were trained on, so these scores flatter: {names}."
         )
     if result.overall.n < MIN_FRAMES:
         found.append(f"Fewer than {MIN_FRAMES} frames: the intervals are too narrow.")

@@ -10,6 +10,7 @@ from typing import Any
 
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.training.config import CONFIG, read_toml
+from lightawnet_edge.training.split import kept_sides
 
 METRICS = "metrics.csv"
 _NEEDED = ("loss", "dice", "seconds")
@@ -25,6 +26,8 @@ class TrainingRecord:
     """Column to value, those that are numbers; at least `loss`, `dice` and `seconds`."""
     sizes: tuple[str, ...]
     """Network input of each epoch; empty text where the file does not say."""
+    trained: frozenset[str] | None = None
+    """Names of the training frames; None in the folder of an earlier version."""
 
     @property
     def seconds(self) -> float:
@@ -45,7 +48,7 @@ class TrainingRecord:
 
 
 def read_run(folder: Path) -> TrainingRecord:
-    """Read `config.toml` and `metrics.csv`.
+    """Read `config.toml`, `metrics.csv`, and which frames were trained on.
 
     Raises:
         ArtifactError: One of them is missing or cannot be understood.
@@ -64,7 +67,9 @@ def read_run(folder: Path) -> TrainingRecord:
     if not epochs:
         raise ArtifactError(f"'{file}' has no epoch: the run was stopped before its first end.")
     sizes = tuple(row.get("size") or "" for row in rows)
-    return TrainingRecord(read_toml(folder / CONFIG), epochs, sizes)
+    sides = kept_sides(folder)
+    trained = None if sides is None else frozenset(sides.train)
+    return TrainingRecord(read_toml(folder / CONFIG), epochs, sizes, trained)
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, str]:

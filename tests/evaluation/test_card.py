@@ -8,13 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from lightawnet_edge.data.likeness import Match, print_frame
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.evaluation.card import CardSpec, may_copy, write_card
 from lightawnet_edge.evaluation.evaluation import EVALUATION_JSON, WORST_JPEG
 from lightawnet_edge.evaluation.leakage import read_twins
 from lightawnet_edge.evaluation.training_record import read_run, settings
+from lightawnet_edge.training.split import keep_sides
 from tests.evaluation.conftest import MakeEvaluation, document
 
 CONFIG = """
@@ -261,6 +264,40 @@ def test_where_only_validation_frames_are_named_all_others_were_trained_on(
 def test_a_split_by_hash_cannot_be_compared(write: Write, run: Path) -> None:
     (run / "config.toml").write_text('data = "blobs"\n')
     assert "drawn by a hash of their names" in write(runs=(run,)).read_text()
+
+
+def test_a_run_that_names_its_training_frames_is_compared_by_name(write: Write, run: Path) -> None:
+    frame = np.zeros((4, 4, 3), np.uint8)
+    keep_sides(run, [print_frame("x", frame)], [print_frame("a", frame)])
+    assert "by name (checked with `train-frames.json`)" in write(runs=(run,)).read_text()
+    keep_sides(run, [print_frame("a", frame)], [print_frame("x", frame)])
+    with pytest.raises(SpecError, match=r"1 evaluated frame\(s\) were trained on, by 'train-fr"):
+        write(runs=(run,), replace=True)
+
+
+@pytest.mark.parametrize(
+    ("matches", "words"),
+    [
+        ((), "pictures: no evaluated frame is like a training frame"),
+        ((Match("a", "x", 0.9, same_pixels=False),), "optimistic: 'a' ~ 'x' (alike by 0.90)"),
+    ],
+)
+def test_pictures_of_the_training_are_told(
+    matches: tuple[Match, ...], words: str, write: Write, tmp_path: Path,
+    make_evaluation: MakeEvaluation,
+) -> None:  # fmt: skip
+    text = document(make_evaluation(trained_on=matches))
+    (tmp_path / "measured" / EVALUATION_JSON).write_text(text)
+    assert words in write().read_text()
+
+
+def test_a_card_of_frames_that_were_trained_on_is_refused(
+    write: Write, tmp_path: Path, make_evaluation: MakeEvaluation
+) -> None:
+    text = document(make_evaluation(trained_on=(Match("a", "x", 1.0, same_pixels=True),)))
+    (tmp_path / "measured" / EVALUATION_JSON).write_text(text)
+    with pytest.raises(SpecError, match=r"were trained on, by their pixels, e\.g\. 'a'"):
+        write()
 
 
 def test_listed_near_duplicates_are_named_where_they_were_evaluated(

@@ -13,16 +13,19 @@ import pytest
 import torch
 
 from lightawnet_edge.data.images import read_frame
+from lightawnet_edge.data.likeness import print_frame
 from lightawnet_edge.data.masks import read_mask
 from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
 from lightawnet_edge.evaluation.evaluation import read_evaluation
 from lightawnet_edge.evaluation.evaluator import EvalSpec, evaluate, frames_digest, write_evaluation
+from lightawnet_edge.evaluation.report import notes
 from lightawnet_edge.model.checkpoint import load_checkpoint, save_checkpoint
 from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.model.preprocess import normalize, resize
 from lightawnet_edge.progress import Step
 from lightawnet_edge.scores.masks import score_mask
 from lightawnet_edge.specs import Size
+from lightawnet_edge.training.split import keep_sides
 from tests.conftest import blobs, random_network
 from tests.evaluation.conftest import document
 
@@ -122,6 +125,26 @@ def test_what_is_not_used_is_told_and_inverted_masks_are_doubted(
     evaluate(spec(checkpoint, frames), narrate=told.append)
     assert told[0] == "not used of 'images': 1 video (clip.mpg)"
     assert "they look inverted" in told[1]
+
+
+def test_frames_that_the_run_was_trained_on_are_named(
+    checkpoint: Path, frames: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    weights = Path(shutil.copy(checkpoint, run / "best.safetensors"))
+    assert evaluate(spec(weights, frames)).result.trained_on is None
+    pictures = [read_frame(frames / "images" / f"f{index}.png") for index in (0, 1)]
+    smaller = np.asarray(cv2.resize(pictures[1], (48, 70), interpolation=cv2.INTER_AREA), np.uint8)
+    keep_sides(run, [print_frame("t0", pictures[0]), print_frame("t1", smaller)], [])
+    result = evaluate(spec(weights, frames)).result
+    assert result.trained_on is not None
+    assert [(one.stem, one.other, one.same_pixels) for one in result.trained_on] == [
+        ("f0", "t0", True), ("f1", "t1", False),
+    ]  # fmt: skip
+    (note,) = (note for note in notes(result) if "trained on" in note)
+    assert note.startswith("2 of 4 frames show a picture that the weights were trained on, so ")
+    assert "'f0' ~ 't0' (the same pixels), 'f1' ~ 't1' (alike by" in note
 
 
 def test_gray_checkpoints_take_gray_frames(frames: Path, tmp_path: Path) -> None:
