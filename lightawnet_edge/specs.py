@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from lightawnet_edge.codec import NEEDED
 from lightawnet_edge.errors import SpecError
@@ -43,17 +43,25 @@ class Precision(_Word):
     INT8 = "int8"
 
 
-class Target(_Word):
-    """What an engine is built for."""
+class Target(str):
+    """What an engine is built for: an open vocabulary, whose words `targets.table` knows."""
 
-    ONNX = "onnx"
-    OPENVINO = "openvino"
-    TENSORRT = "tensorrt"
-    TENSORRT_RTX = "tensorrt-rtx"
+    __slots__ = ()
+    ONNX: ClassVar[Target]
+    OPENVINO: ClassVar[Target]
+    TENSORRT: ClassVar[Target]
+    TENSORRT_RTX: ClassVar[Target]
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """Read a target as it is typed on the command line; whether there is one shows later."""
+        return cls(text.strip().lower())
 
 
-TENSORRT_TARGETS = frozenset({Target.TENSORRT, Target.TENSORRT_RTX})
-"""Those whose engines run on an NVIDIA GPU."""
+Target.ONNX = Target("onnx")
+Target.OPENVINO = Target("openvino")
+Target.TENSORRT = Target("tensorrt")
+Target.TENSORRT_RTX = Target("tensorrt-rtx")
 
 
 class Routing(_Word):

@@ -19,13 +19,14 @@ from lightawnet_edge.bundle.manifest import Manifest, Source, write_manifest
 from lightawnet_edge.bundle.store import sha256_of
 from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.export.pipeline import export
-from lightawnet_edge.export.spec import ExportSpec, TensorRtOptions
+from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.machine.cuda_driver import find_device
 from lightawnet_edge.model.checkpoint import save_checkpoint
 from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.traits import EXPERTS
 from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
+from lightawnet_edge.targets.making import KitOptions
 
 # Tests share their cores with others: how long an example takes says nothing.
 settings.register_profile("shared-cores", settings(), deadline=None)
@@ -137,7 +138,7 @@ def kits(
             weights=str(checkpoint),
             calibration=dataset,
             out=out,
-            tensorrt=TensorRtOptions(device="jetson-orin" if target is Target.TENSORRT else None),
+            kit=KitOptions(device="jetson-orin" if target == Target.TENSORRT else None),
         )
         made[str(target)] = export(spec).bundle.path
     return made

@@ -52,7 +52,7 @@ def test_unknown_names_are_attribute_errors() -> None:
         "import lightawnet_edge",
         "from lightawnet_edge import ArtifactError, Bundle, Precision, Segmenter",
         "import lightawnet_edge.cli",
-        "import lightawnet_edge.targets.table, lightawnet_edge.data.frames",
+        "import lightawnet_edge.targets.table, lightawnet_edge.data.frameset",
     ],
 )
 def test_importing_is_free(code: str) -> None:

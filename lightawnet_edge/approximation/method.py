@@ -7,7 +7,7 @@ what the methods differ by, and the FP32 masks are there for every frame.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge.bundle.choices import MethodRecord
-from lightawnet_edge.bundle.engine import Engine
+from lightawnet_edge.graph.quantization import Frames, MasksOf
 from lightawnet_edge.progress import Narrate
 from lightawnet_edge.scores.masks import score_mask
 from lightawnet_edge.specs import Method, Precision, Target
-from lightawnet_edge.targets.base import Backend
-from lightawnet_edge.targets.quantize import Frames, draft, tool_errors
+from lightawnet_edge.targets.base import Draft
+from lightawnet_edge.targets.quantize import draft
 
 HELD_OUT_STRIDE = 4
 """Every fourth frame of the calibration set compares methods, and sets no range."""
@@ -28,11 +28,6 @@ MIN_HELD_OUT = 16
 """With fewer, chance would choose."""
 FALLBACK = Method.PERCENTILE
 """Taken then: first or second wherever the four were compared (docs/quantization.md)."""
-
-Write = Callable[[Path, Method], Path]
-Masks = list[NDArray[np.bool_]]
-MasksOf = Callable[[Path, Precision, Frames], Masks]
-"""Runs a device graph, quantized or not, on frames."""
 
 
 def quantize_best(
@@ -42,7 +37,6 @@ def quantize_best(
     frames: Frames,
     *,
     masks: MasksOf,
-    floats: Collection[str] = (),
     method: Method | None = None,
     narrate: Narrate = lambda _: None,
 ) -> tuple[Path, MethodRecord]:
@@ -54,7 +48,6 @@ def quantize_best(
         target: Of both models that are compared.
         frames: The calibration set: uint8, (H, W, 3) or (H, W).
         masks: Runs the candidates.
-        floats: As for `draft`.
         method: None: the best on the held-out frames, or `FALLBACK` where these are too few.
         narrate: Told what goes on.
 
@@ -67,22 +60,17 @@ def quantize_best(
     scale = partial(_part, frames, held_out=False) if chooses else frames
     held_out = count // HELD_OUT_STRIDE if chooses else 0
     narrate(f"counting activations of {count - held_out} frames for INT8")
-    prepared = draft(device_graph, target, scale, floats)
-
-    def write(folder: Path, method: Method) -> Path:
-        with tool_errors(target, device_graph):
-            return prepared.write(folder, method)
-
+    prepared = draft(device_graph, target, scale)
     dice: dict[str, float] = {}
     if chooses:
         narrate(f"comparing {len(Method)} methods on {held_out} other frames")
-        dice = _compare(write, device_graph, masks, partial(_part, frames, held_out=True))
+        dice = _compare(prepared, device_graph, masks, partial(_part, frames, held_out=True))
         method = max(Method, key=lambda one: dice[str(one)])
     method = method or FALLBACK
     record = MethodRecord(
         method=method, scale_frames=count - held_out, held_out=held_out, dice=dice
     )
-    return write(folder, method), record
+    return prepared.write(folder, method), record
 
 
 def is_taken(number: int, held_out: bool) -> bool:
@@ -96,25 +84,16 @@ def _part(frames: Frames, *, held_out: bool) -> Iterable[NDArray[np.uint8]]:
             yield frame
 
 
-def _compare(write: Write, device_graph: Path, masks: MasksOf, frames: Frames) -> dict[str, float]:
+def _compare(
+    prepared: Draft, device_graph: Path, masks: MasksOf, frames: Frames
+) -> dict[str, float]:
     """Mean Dice of each method's masks with those of the FP32 graph."""
     exact = masks(device_graph, Precision.FP32, frames)
     dice = {}
     for method in Method:
         with tempfile.TemporaryDirectory() as scratch:
-            file = write(Path(scratch), method)
+            file = prepared.write(Path(scratch), method)
             found = masks(file, Precision.INT8, frames)
         scores = [score_mask(mask, truth).dice for mask, truth in zip(found, exact, strict=True)]
         dice[str(method)] = float(np.mean(scores))
     return dice
-
-
-def engine_masks(backend: Backend, source: Path, precision: Precision, frames: Frames) -> Masks:
-    """Masks by an engine that is built here and now."""
-    with tempfile.TemporaryDirectory() as folder:
-        built = backend.build(source, Path(folder), precision)
-        session = backend.load(Engine.read(Path(folder) / built.engine, precision), None)
-        try:
-            return [session.infer(frame, ("mask",))["mask"] > 0 for frame in frames()]
-        finally:
-            session.close()

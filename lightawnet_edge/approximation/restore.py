@@ -15,7 +15,6 @@ from lightawnet_edge.bundle.choices import RestoreRecord
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.progress import Narrate
 from lightawnet_edge.specs import Precision
-from lightawnet_edge.targets.probe import in_float
 
 CANDIDATES = 12
 """So many layers, the noisiest, are tried."""
@@ -66,7 +65,7 @@ def restore(
     with tempfile.TemporaryDirectory() as scratch:
         for number, layer in enumerate(sorted(gains, key=lambda name: -gains[name])):
             file = Path(scratch) / f"{number}{study.engine.suffix}"
-            in_float(study.target, study.engine, study.exact, layer, file)
+            study.probe.in_float(study.engine, study.exact, layer, file)
             _replace(file, study.engine)
             drop = float(np.mean(exact - study.dice(study.engine, Precision.INT8)))
             record = replace(record, steps={**record.steps, layer: drop})

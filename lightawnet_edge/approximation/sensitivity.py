@@ -18,14 +18,13 @@ from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import LayerRecord
 from lightawnet_edge.data.pixels import UInt8
-from lightawnet_edge.errors import BackendUnavailableError, CheckFailedError, SpecError
+from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.progress import Narrate
 from lightawnet_edge.scores.intervals import Interval, mean_interval
 from lightawnet_edge.scores.masks import score_mask
-from lightawnet_edge.specs import Precision, Target
+from lightawnet_edge.specs import Precision
 from lightawnet_edge.targets import table
-from lightawnet_edge.targets.base import Backend, Session
-from lightawnet_edge.targets.probe import PROBE, in_float, results, watch
+from lightawnet_edge.targets.base import PROBE, Backend, Probe, Session
 
 Labelled = Callable[[], Iterable[tuple[UInt8, NDArray[np.bool_]]]]
 """Starts over with each call: frames and their truths, both at the size of the bundle's frame."""
@@ -84,7 +83,7 @@ class _Noise:
 def sensitivity(
     bundle: Bundle, frames: Labelled, *, worst: int = 12, narrate: Narrate = lambda _: None
 ) -> Sensitivity:
-    """Measure an INT8 bundle of ONNX Runtime or OpenVINO layer by layer.
+    """Measure an INT8 bundle layer by layer, where its target can be probed.
 
     Args:
         bundle: Verified.
@@ -94,7 +93,7 @@ def sensitivity(
 
     Raises:
         SpecError: The bundle is not INT8, or there are no frames.
-        BackendUnavailableError: Its engine is another toolchain's, or cannot run here.
+        BackendUnavailableError: Its target has no probe, or its engine cannot run here.
         CheckFailedError: The copy that shows the results is not the engine.
     """
     manifest = bundle.manifest
@@ -103,14 +102,8 @@ def sensitivity(
             f"'{bundle.path}' is {manifest.precision}: there is no INT8 to be sensitive to. Give a "
             "bundle that was exported with --int8."
         )
-    if manifest.target not in (Target.ONNX, Target.OPENVINO):
-        raise BackendUnavailableError(
-            str(manifest.target),
-            "its engine shows no results of single layers. Export the same weights with --target "
-            "openvino or onnx --int8 for a first answer.",
-        )
     study = Study(
-        target=manifest.target,
+        probe=table.probe(manifest.target),
         engine=bundle.path / manifest.engine,
         exact=bundle.path / manifest.device_graph,
         backend=table.get_for(manifest.target, Precision.INT8),
@@ -153,7 +146,7 @@ def _damage(layer: LayerSensitivity) -> tuple[float, float]:
 class Study:
     """An INT8 model beside the FP32 device graph that it was made from, on labelled frames."""
 
-    target: Target
+    probe: Probe
     engine: Path
     exact: Path
     backend: Backend
@@ -165,10 +158,10 @@ class Study:
         found, differ = [_Noise() for _ in names], []
         with tempfile.TemporaryDirectory() as scratch:
             folder, suffix = Path(scratch), self.engine.suffix
-            copies = []
+            copies, places = [], self.probe.results(self.engine, names)
             for source, kind in ((self.exact, "exact"), (self.engine, "found")):
                 copies.append(folder / f"{kind}{suffix}")
-                watch(self.target, source, results(self.target, self.engine, names), copies[-1])
+                self.probe.watch(source, places, copies[-1])
             engine = self._load(self.engine, Precision.INT8)
             first = self._load(copies[0], Precision.FP32)
             second = self._load(copies[1], Precision.INT8)
@@ -207,7 +200,7 @@ class Study:
         """Dice of the engine with one layer in float."""
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch) / f"float{self.engine.suffix}"
-            in_float(self.target, self.engine, self.exact, layer, file)
+            self.probe.in_float(self.engine, self.exact, layer, file)
             return self.dice(file, Precision.INT8)
 
     def _load(self, model: Path, precision: Precision) -> Session:

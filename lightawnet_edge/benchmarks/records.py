@@ -18,7 +18,7 @@ from lightawnet_edge.errors import SpecError
 from lightawnet_edge.scores.intervals import Interval, mean_interval
 from lightawnet_edge.scores.latency import EngineLatency, latency_doubts, summarize
 from lightawnet_edge.scores.masks import check_shares
-from lightawnet_edge.specs import TENSORRT_TARGETS
+from lightawnet_edge.targets import table
 
 PYTORCH = "pytorch"
 """Target of the baseline: the FP32 network with computed kernels, in eager PyTorch."""
@@ -109,8 +109,8 @@ class Record:
 
     @property
     def runs_on_gpu(self) -> bool:
-        """Whether this is an engine of TensorRT."""
-        return self.target in TENSORRT_TARGETS
+        """Whether this is an engine that runs on an NVIDIA GPU."""
+        return table.on_gpu(self.target)
 
     @property
     def cold_start_s(self) -> float:

@@ -31,7 +31,8 @@ from lightawnet_edge.machine.gpu_state import GpuState, read_gpu
 from lightawnet_edge.machine.machine import busy_seconds, default_threads
 from lightawnet_edge.progress import OnStep, Step
 from lightawnet_edge.scores.masks import SegmentationScore, score_mask
-from lightawnet_edge.specs import TENSORRT_TARGETS, ColorOrder, Size
+from lightawnet_edge.specs import ColorOrder, Size
+from lightawnet_edge.targets import table
 
 _FRAMES = 8
 """Frames that are timed, in turn: no engine lives off one frame in the cache."""
@@ -84,7 +85,7 @@ class Session:
 
     def start(self, plans: Sequence[Plan], command: Sequence[str]) -> None:
         """Start the engines one after the other: no cold start shares the cores with another."""
-        if any(plan.target in TENSORRT_TARGETS for plan in plans):
+        if any(table.on_gpu(plan.target) for plan in plans):
             with suppress(BackendUnavailableError):  # the engines' own processes say why
                 self.gpu = find_device()
         files = self._latency_files({_input(plan) for plan in plans})
@@ -208,7 +209,7 @@ class Session:
         )  # fmt: skip
         if answer is None:
             return
-        if self.gpu is not None and engine.plan.target in TENSORRT_TARGETS:
+        if self.gpu is not None and table.on_gpu(engine.plan.target):
             engine.gpu.append(read_gpu(self.gpu.bus))  # at once: an idle GPU lowers its clock
         engine.rounds_s.append(tuple(answer["samples_s"]))
         if answer["compute_s"]:

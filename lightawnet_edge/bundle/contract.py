@@ -62,6 +62,10 @@ class _Written:
     threshold: float
 
 
+THRESHOLD = 0.5
+"""Probability from which a pixel is foreground, where none is asked for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """What goes into an engine and what comes out."""

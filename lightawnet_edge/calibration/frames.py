@@ -10,9 +10,11 @@ from lightawnet_edge.bundle.manifest import Source
 from lightawnet_edge.calibration.record import RECORD, SetRecord, read_record
 from lightawnet_edge.data.frameset import FrameFile, FrameSet
 from lightawnet_edge.data.likeness import FramePrint
+from lightawnet_edge.data.listing import describe_unused
 from lightawnet_edge.data.pixels import Mask, UInt8
 from lightawnet_edge.data.samples import CALIBRATION
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.progress import Narrate
 from lightawnet_edge.specs import ColorOrder, Size
 
 PACKAGED = "packaged samples"
@@ -71,6 +73,13 @@ class CalibrationSet:
     def every(self, step: int, start: int) -> CalibrationSet:
         """Every `step`th frame from `start` on."""
         return replace(self, listed=self.listed.part(slice(start, None, step)))
+
+
+def tell_of(frames: CalibrationSet, narrate: Narrate, *, masks: bool) -> None:
+    """Say what lies beside these frames and is not used, and what is to be doubted of masks."""
+    doubts = frames.listed.mask_doubts() if masks else []
+    for text in (*describe_unused(frames.listed.unused), *doubts):
+        narrate(text)
 
 
 def _listed(root: Path) -> FrameSet:

@@ -14,9 +14,14 @@ from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
 from lightawnet_edge.specs import ColorOrder, Method, Precision, Routing, Size, Target
+from lightawnet_edge.targets.table import TARGETS
 
 _INT8, _TENSORRT = "INT8", "TensorRT"
 """Groups of options in the help."""
+
+
+def _complete_target(incomplete: str) -> list[str]:
+    return [name for name in TARGETS if name.startswith(incomplete)]
 
 
 def export(
@@ -26,8 +31,10 @@ def export(
     target: Annotated[
         Target,
         typer.Option(
-            help="What the engine is for: onnx, openvino, tensorrt or tensorrt-rtx.",
+            help=f"What the engine is for: {', '.join(TARGETS)}.",
             metavar="TARGET",
+            parser=Target.parse,
+            autocompletion=_complete_target,
         ),
     ] = Target.OPENVINO,
     fp32: Annotated[bool, typer.Option("--fp32", help="Exact, in FP32 (the default).")] = False,
@@ -173,7 +180,8 @@ def export(
     """Build an engine from a checkpoint: a bundle with engine, device graph and manifest."""
     from lightawnet_edge.export import pipeline
     from lightawnet_edge.export.describe import describe
-    from lightawnet_edge.export.spec import ExportSpec, TensorRtOptions
+    from lightawnet_edge.export.spec import ExportSpec
+    from lightawnet_edge.targets.making import KitOptions
 
     spec = ExportSpec(
         target=target,
@@ -192,7 +200,7 @@ def export(
         min_int8_share=min_int8_share,
         method=method,
         max_dice_drop=max_dice_drop,
-        tensorrt=TensorRtOptions(
+        kit=KitOptions(
             device=device or None,
             jetpack=jetpack or None,
             dla=dla,

@@ -69,9 +69,9 @@ def inspect(
 
 
 def _routing(weights: str, calibration: Path | None, out: Path, as_json: bool) -> None:
+    from lightawnet_edge.approximation.routing_plan import inspect_routing
     from lightawnet_edge.approximation.routing_report import SCHEMA, console, document, picture
     from lightawnet_edge.bundle.store import replace_file
-    from lightawnet_edge.export.routing import inspect_routing
 
     found = inspect_routing(weights, calibration, narrate)
     name = Path(weights).stem

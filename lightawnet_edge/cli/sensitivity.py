@@ -10,6 +10,9 @@ import typer
 
 from lightawnet_edge.cli.paths import complete_bundle, find_bundle
 from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, print_json
+from lightawnet_edge.targets.table import known
+
+_PROBED = " or ".join(name for name, traits in known().items() if traits.can_probe)
 
 if TYPE_CHECKING:
     from lightawnet_edge.data.pixels import Mask, UInt8
@@ -19,7 +22,7 @@ def sensitivity(
     bundle: Annotated[
         Path,
         typer.Argument(
-            help="INT8 bundle for openvino or onnx: its folder, or a name under engines/.",
+            help=f"INT8 bundle for {_PROBED}: its folder, or a name under engines/.",
             autocompletion=complete_bundle,
         ),
     ],

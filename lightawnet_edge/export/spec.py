@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightawnet_edge.bundle.contract import Contract
-from lightawnet_edge.bundle.kit import USUAL_SETTINGS, BuilderSettings
+from lightawnet_edge.bundle.contract import THRESHOLD, Contract
 from lightawnet_edge.bundle.layers import check_share
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
 from lightawnet_edge.specs import (
-    TENSORRT_TARGETS,
     ColorOrder,
     Method,
     Precision,
@@ -21,28 +19,11 @@ from lightawnet_edge.specs import (
     Target,
     check_network_size,
 )
-from lightawnet_edge.targets.tensorrt.devices import RTX
+from lightawnet_edge.targets import table
+from lightawnet_edge.targets.making import NO_OPTIONS, KitOptions
 
 MAX_DICE_DROP = 0.005
 """Usual budget of `auto` routing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TensorRtOptions:
-    """What an export for TensorRT may be told; for other targets all of it stays unset."""
-
-    device: str | None = None
-    """As `targets.tensorrt.devices` names it; None: this machine's, or else a Jetson Orin."""
-    jetpack: str | None = None
-    """Version of its system software; None: the usual one."""
-    dla: bool = False
-    """Whether DLA core 0 takes what it can."""
-    must_build: bool = False
-    """Whether it is an error to leave the engine to the device."""
-    builder: BuilderSettings = USUAL_SETTINGS
-    check: Path | None = None
-    """Frames to compare the typed graph with FP32 on; None: the packaged evaluation frames, or with
-    `calibration` that set itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +42,7 @@ class ExportSpec:
     """Input size of the network; None takes the checkpoint's."""
     color: ColorOrder | None = None
     """None: RGB, or gray for a network of one input channel."""
-    threshold: float = 0.5
+    threshold: float = THRESHOLD
     probability: bool = True
     """Whether the engine has the output `probability` beside the mask."""
     calibration: Path | None = None
@@ -83,14 +64,15 @@ class ExportSpec:
     method: Method | None = None
     """How ranges of INT8 activations follow from the calibration frames; None: the best on frames
     held out for that, or percentile where these are few."""
-    tensorrt: TensorRtOptions = TensorRtOptions()
+    kit: KitOptions = NO_OPTIONS
+    """What the device is told that the engine is for."""
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
             raise SpecError(f"threshold={self.threshold} must lie between 0 and 1, both excluded.")
         check_share(self.min_int8_share)
         self._check_method()
-        self._check_tensorrt()
+        self._check_options()
         if self.network is not None:
             check_network_size(self.network)
         self._check_budget()
@@ -104,12 +86,22 @@ class ExportSpec:
             return
         if not 0 <= self.max_dice_drop <= 1:
             raise SpecError(f"--max-dice-drop {self.max_dice_drop} must lie between 0 and 1.")
-        spends = self.precision is Precision.INT8 and self.target not in TENSORRT_TARGETS
-        if not spends and self.routing is not Routing.AUTO:
-            raise SpecError(
-                "--max-dice-drop is the budget of --routing auto, and of --int8 for onnx and "
-                "openvino. Add one of these, or leave it out."
-            )
+        if self.int8_budgeted or self.routing is Routing.AUTO:
+            return
+        probed = " and ".join(name for name, one in table.known().items() if one.can_probe)
+        raise SpecError(
+            f"--max-dice-drop is the budget of --routing auto, and of --int8 for {probed}. Add one "
+            "of these, or leave it out."
+        )
+
+    @property
+    def int8_budgeted(self) -> bool:
+        """Whether `max_dice_drop` is also what INT8 may cost: its layers can go back to float."""
+        return (
+            self.max_dice_drop is not None
+            and self.precision is Precision.INT8
+            and table.traits_of(self.target).can_probe
+        )
 
     @property
     def routing_budget(self) -> float:
@@ -120,32 +112,19 @@ class ExportSpec:
         if self.method is not None and self.precision is not Precision.INT8:
             raise SpecError(f"--method {self.method} is for --int8, not --{self.precision}.")
 
-    def _check_tensorrt(self) -> None:
-        options, builder = self.tensorrt, self.tensorrt.builder
-        of_device = {
-            "--device": options.device,
-            "--jetpack": options.jetpack,
-            "--dla": options.dla,
-        }
-        if self.target is Target.TENSORRT_RTX and (options.device or "").lower() == RTX:
-            of_device.pop("--device")  # which is what the target says
-        named = [name for name, value in of_device.items() if value]
-        if self.target is Target.TENSORRT_RTX and named:
-            raise SpecError(
-                f"{named[0]} is for --target tensorrt: TensorRT-RTX engines are portable over the "
-                "GPUs that they are built for. Leave it out."
-            )
-        of_builder = {
-            "--check": options.check is not None,
-            "--must-build": options.must_build,
-            "--workspace": builder.workspace_mib != USUAL_SETTINGS.workspace_mib,
-            "--opt-level": builder.optimization_level is not None,
-            "--version-compatible": builder.version_compatible,
-            "--hardware-compatible": builder.hardware_compatible,
-        }
-        named += [name for name, value in of_builder.items() if value]
-        if self.target not in TENSORRT_TARGETS and named:
-            raise SpecError(f"{named[0]} is for --target tensorrt, not {self.target}.")
+    def _check_options(self) -> None:
+        traits, given = table.traits_of(self.target), self.kit.given
+        device = (self.kit.device or "").lower()
+        of_others = [option for option in given if option not in traits.options]
+        if traits.device and device == traits.device:
+            of_others.remove("--device")  # which is what the target says
+        if not of_others:
+            return
+        taker = next(name for name, one in table.known().items() if of_others[0] in one.options)
+        clause = (
+            f": {traits.why_fixed}. Leave it out." if traits.why_fixed else f", not {self.target}."
+        )
+        raise SpecError(f"{of_others[0]} is for --target {taker}{clause}")
 
     def routing_for(self, experts: int) -> Routing:
         """The routing that an engine from weights of so many experts has.
@@ -174,9 +153,8 @@ def contract_of(spec: ExportSpec, name: str, meta: CheckpointMeta) -> Contract:
     Raises:
         SpecError: The colour order does not fit the network's channels.
     """
-    gray = meta.in_channels == 1
-    color = spec.color or (ColorOrder.GRAY if gray else ColorOrder.RGB)
-    if (color is ColorOrder.GRAY) != gray:
+    color, gray = spec.color or meta.color, meta.color is ColorOrder.GRAY
+    if (color is ColorOrder.GRAY) is not gray:
         raise SpecError(
             f"Color '{color}' does not fit '{name}', a network of {meta.in_channels} "
             f"input channel{'' if gray else 's'}: expected {'gray' if gray else 'rgb or bgr'}."
@@ -203,11 +181,11 @@ def default_name(
     parts = [checkpoint.stem, str(spec.target), str(spec.precision)]
     if device:
         parts.append(device)
-    if spec.tensorrt.jetpack:
-        parts.append(f"jp{spec.tensorrt.jetpack}")
-    if spec.tensorrt.dla:
+    if spec.kit.jetpack:
+        parts.append(f"jp{spec.kit.jetpack}")
+    if spec.kit.dla:
         parts.append("dla")
-    parts += spec.tensorrt.builder.unusual
+    parts += spec.kit.builder.unusual
     if unusual:
         parts.append(str(unusual))
     if spec.network is not None:

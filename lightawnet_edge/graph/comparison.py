@@ -33,8 +33,6 @@ class Numerics:
     """Share of mask pixels that differ, mean over frames."""
     max_mask_disagreement: float
     """The same on the worst frame."""
-    non_finite: int = 0
-    """Probabilities that are NaN or infinite, over all frames; a kit is not made with any."""
     dice_fp32: float | None = None
     """Mean Dice of the FP32 graph; None where the frames have no masks, as all that follows."""
     dice_drop: float | None = None

@@ -6,12 +6,13 @@ import math
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.graph.view import GraphView
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.preprocess import Preprocess, resize
 
@@ -106,7 +107,10 @@ def _finish_convs(model: onnx.ModelProto) -> None:
     """
     from onnx import helper
 
-    for node, shape in conv_kernels(model):
+    view = GraphView(model)
+    for node in model.graph.node:
+        if node.op_type != "Conv":
+            continue
         module = (
             node.input[2].removesuffix(".bias")
             if len(node.input) > 2
@@ -114,31 +118,6 @@ def _finish_convs(model: onnx.ModelProto) -> None:
         )
         node.name = module.removeprefix("network.").replace(".", "/")
         if all(attribute.name != "kernel_shape" for attribute in node.attribute):
-            node.attribute.append(helper.make_attribute("kernel_shape", list(shape[2:])))
-
-
-def conv_kernels(model: onnx.ModelProto) -> list[tuple[Any, tuple[int, ...]]]:
-    """Every Conv node with the shape (Cout, Cin / groups, kh, kw) of its kernel."""
-    import onnx
-
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    for value in graph.value_info:
-        shapes[value.name] = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
-    convs = [node for node in model.graph.node if node.op_type == "Conv"]
-    return [(node, shapes[node.input[1]]) for node in convs]
-
-
-def conv_macs(model: onnx.ModelProto) -> dict[str, int]:
-    """Multiply-accumulates per frame of every Conv, by its name."""
-    import onnx
-
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    sizes = {
-        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        for value in [*graph.value_info, *graph.output]
-    }
-    return {
-        node.name: math.prod(kernel) * math.prod(sizes[node.output[0]][2:])
-        for node, kernel in conv_kernels(model)
-    }
+            node.attribute.append(
+                helper.make_attribute("kernel_shape", list(view.shape(node.input[1])[2:]))
+            )

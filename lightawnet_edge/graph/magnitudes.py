@@ -9,6 +9,7 @@ import numpy as np
 
 from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.graph.view import GraphView
 
 if TYPE_CHECKING:
     import onnx
@@ -62,13 +63,7 @@ def _watched(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
     import onnx
     from onnx import TensorProto, helper
 
-    typed = onnx.shape_inference.infer_shapes(model)
-    known = {tensor.name for tensor in model.graph.initializer}
-    names = [
-        value.name
-        for value in [*typed.graph.value_info, *typed.graph.output]
-        if value.type.tensor_type.elem_type == TensorProto.FLOAT and value.name not in known
-    ]
+    names = GraphView(model).of_type(TensorProto.FLOAT)
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     del watched.graph.output[:]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge.data.pixels import UInt8
+from lightawnet_edge.graph.view import GraphView
 from lightawnet_edge.specs import Precision
 
 if TYPE_CHECKING:
@@ -66,10 +67,7 @@ def rounded(model: onnx.ModelProto) -> onnx.ModelProto:
     from onnx import TensorProto, helper, numpy_helper
 
     half, single = TensorProto.FLOAT16, TensorProto.FLOAT
-    typed = onnx.shape_inference.infer_shapes(model)
-    halves = {
-        value.name for value in typed.graph.value_info if value.type.tensor_type.elem_type == half
-    }
+    halves = set(GraphView(model).of_type(half))
     nodes: list[onnx.NodeProto] = []
     for source in model.graph.node:
         node = onnx.NodeProto()

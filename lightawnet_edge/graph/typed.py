@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lightawnet_edge.graph.view import GraphView
+
 if TYPE_CHECKING:
     import onnx
 
@@ -42,8 +44,7 @@ def islands(
     frames behind `magnitude_of`.
     """
     outside = _outside_the_convolutions(model)
-    points = _one_pixel_tensors(model)
-    producer = {name: node.op_type for node in model.graph.node for name in node.output}
+    view = GraphView(model)
     scores = {node.input[0] for node in model.graph.node if node.op_type == "Softmax"}
     limit = HALF_MAX / margin
     found = {}
@@ -55,24 +56,17 @@ def islands(
             found[node.name] = _ALWAYS[node.op_type]
         elif node.output[0] in scores:
             found[node.name] = "the scores of a softmax"
-        elif node.op_type == "Conv" and producer.get(node.input[1]) == "DequantizeLinear":
+        elif node.op_type == "Conv" and view.operator(node.input[1]) == "DequantizeLinear":
             found[node.name] = "quantized: it runs in INT8"
-        elif node.output[0] in points:
+        elif _is_one_pixel(view.shape(node.output[0])):
             found[node.name] = "one pixel: FP32 costs nothing, and saves casts"
         elif peak > limit:
             found[node.name] = f"values up to {peak:.3g}, the limit is {limit:.3g}"
     return found
 
 
-def _one_pixel_tensors(model: onnx.ModelProto) -> set[str]:
-    import onnx
-
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    shapes = {
-        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        for value in graph.value_info
-    }
-    return {name for name, shape in shapes.items() if len(shape) == 4 and shape[2:] == [1, 1]}
+def _is_one_pixel(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 4 and shape[2:] == (1, 1)
 
 
 def _outside_the_convolutions(model: onnx.ModelProto) -> dict[str, str]:

@@ -14,7 +14,7 @@ from lightawnet_edge.machine.cuda_driver import find_device
 from lightawnet_edge.machine.machine import default_threads, read_machine
 from lightawnet_edge.specs import Target
 from lightawnet_edge.targets import table
-from lightawnet_edge.targets.tensorrt.devices import DEVICES, RTX, RTX_CAPABILITIES
+from lightawnet_edge.targets.traits import Traits
 
 # Tool, the extra that installs it, and what it is needed for.
 _TOOLS = (
@@ -45,7 +45,7 @@ def examine() -> list[Finding]:
     return [
         _cpu(),
         _gpu(),
-        *(_backend(target) for target in Target),
+        *(_backend(target, traits) for target, traits in table.known().items()),
         *(_tool(*tool) for tool in _TOOLS),
     ]
 
@@ -60,12 +60,12 @@ def render(findings: Iterable[Finding]) -> str:
     return "\n".join(lines)
 
 
-def _backend(target: Target) -> Finding:
+def _backend(target: Target, traits: Traits) -> Finding:
     try:
         backend = table.get(target)
     except BackendUnavailableError as error:
         return Finding(
-            name=f"target {target}", version=None, can=_exports(target), cannot=(error.reason,)
+            name=f"target {target}", version=None, can=_exports(traits), cannot=(error.reason,)
         )
     refusals = backend.refusals()
     can = [str(precision) for precision, reason in refusals.items() if reason is None]
@@ -76,21 +76,15 @@ def _backend(target: Target) -> Finding:
     return Finding(
         name=f"target {target}",
         version=backend.version(),
-        can=(*((f"runs {', '.join(can)}",) if can else ()), *_exports(target)),
+        can=(*((f"runs {', '.join(can)}",) if can else ()), *_exports(traits)),
         cannot=tuple(f"no {', '.join(names)}: {reason}" for reason, names in grouped.items()),
     )
 
 
-def _exports(target: Target) -> tuple[str, ...]:
-    """What `export` makes for a TensorRT that this machine may not be able to run."""
-    if not all(find_spec(name) for name in ("torch", "onnx", "onnxruntime")):
-        return ()
-    if target is Target.TENSORRT:
-        kits = ", ".join(device for device in DEVICES if device != RTX)
-        return (f"exports kits for {kits}",)
-    if target is Target.TENSORRT_RTX and find_spec("tensorrt_rtx"):
-        return (f"exports engines for {', '.join(f'SM{sm}' for sm in RTX_CAPABILITIES)}",)
-    return ()
+def _exports(traits: Traits) -> tuple[str, ...]:
+    """What `export` makes for machines that this one need not be."""
+    needed = ("torch", "onnx", *traits.exports_with)
+    return (f"exports {traits.exports}",) if traits.exports and all(map(find_spec, needed)) else ()
 
 
 def _tool(name: str, extra: str, purpose: str) -> Finding:

@@ -10,7 +10,7 @@ from typing import Any
 from lightawnet_edge.codec import NEEDED, CodecError, loads
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.model.traits import EXPERTS, check_channels, check_experts
-from lightawnet_edge.specs import Normalization, Size, check_network_size
+from lightawnet_edge.specs import ColorOrder, Normalization, Size, check_network_size
 
 SCHEMA = 2  # 1: first version. 2: `experts`, which was 4 before.
 KEY = "lightawnet_edge"
@@ -41,6 +41,11 @@ class CheckpointMeta:
         check_channels(self.in_channels)
         check_experts(self.experts)
         check_network_size(self.size)
+
+    @property
+    def color(self) -> ColorOrder:
+        """Color order of the frames where none is asked for."""
+        return ColorOrder.GRAY if self.in_channels == 1 else ColorOrder.RGB
 
 
 def read_metadata(path: Path) -> CheckpointMeta:

@@ -1,11 +1,11 @@
-"""What every backend offers: three verbs, and its capabilities as data."""
+"""The roles that a folder of this room fills: protocols of at most four verbs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,21 @@ from lightawnet_edge.bundle.contract import Port
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.specs import Precision
+from lightawnet_edge.specs import Method, Precision
+
+if TYPE_CHECKING:
+    from lightawnet_edge.graph.quantization import Frames
 
 Tensors = dict[str, NDArray[Any]]
+PROBE = "probe_{}"
+"""Name of an output that `Probe.watch` adds, by its number."""
 WARMUP = 3
 """Calls before those that are timed: caches are cold, and toolchains still allocate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """What `Backend.build` left behind."""
+    """What `Builder.build` left behind."""
 
     engine: str
     """Name of the file to load."""
@@ -157,16 +162,13 @@ class Session(Protocol):
 
 
 class Backend(Protocol):
-    """A toolchain that builds engines and runs them."""
+    """A toolchain that runs engines, and tells what they execute."""
 
     def version(self) -> str:
         """Version of the toolchain."""
 
     def refusals(self) -> Mapping[Precision, str | None]:
         """For each precision why this machine cannot execute it, or None where it can."""
-
-    def build(self, source: Path, folder: Path, precision: Precision) -> Built:
-        """Write into `folder` the engine of a device graph, and read back what it executes."""
 
     def read_back(
         self,
@@ -185,6 +187,68 @@ class Backend(Protocol):
         Raises:
             ArtifactError: The toolchain does not take it.
             BackendUnavailableError: It does not run on this machine.
+        """
+
+
+class Builder(Backend, Protocol):
+    """A toolchain that makes an engine of a model where it stands."""
+
+    def build(self, source: Path, folder: Path, precision: Precision) -> Built:
+        """Write into `folder` the engine of a device graph, and read back what it executes."""
+
+
+class Draft(Protocol):
+    """A graph whose quantizers are placed, and whose activations were counted."""
+
+    def write(self, folder: Path, method: Method) -> Path:
+        """Write the model with the ranges of a method into `folder`, and return its file."""
+
+
+class Quantizer(Protocol):
+    """Prepares a device graph for INT8, in the representation of its target."""
+
+    def __call__(self, device_graph: Path, frames: Frames, floats: Sequence[str]) -> Draft:
+        """Place quantizers, and count activations in one pass that serves every method.
+
+        Memory does not grow with the number of frames.
+
+        Args:
+            device_graph: FP32 device graph.
+            frames: Set the ranges of activations.
+            floats: Patterns of the nodes that stay in float.
+
+        Raises:
+            BackendUnavailableError: The quantizer is not installed.
+        """
+
+
+class Probe(Protocol):
+    """Copies of a model that show more, or run one layer in float; the model itself is kept.
+
+    Both are made of the engine's own file, not by a second quantization of its graph.
+    """
+
+    def results(self, engine: Path, layers: Sequence[str]) -> list[str]:
+        """Where engine and device graph both hold the results of convolutions, for `watch`."""
+
+    def watch(self, model: Path, places: Sequence[str], file: Path) -> None:
+        """Write a copy of a model that has the results at `places` as outputs, too, in their order.
+
+        They are named by `PROBE`. A result that is quantized is taken behind its quantizer, so that
+        fused kernels stay fused.
+        """
+
+    def in_float(self, engine: Path, exact: Path, layer: str, file: Path) -> None:
+        """Write a copy of an INT8 engine whose named convolution reads and multiplies floats.
+
+        Args:
+            engine: Quantized model.
+            exact: FP32 device graph that it was made from: an ONNX file, whose weights are taken.
+            layer: Name of the convolution in the device graph.
+            file: Where the copy goes.
+
+        Raises:
+            SpecError: The engine has no quantized convolution of that name.
         """
 
 

@@ -8,22 +8,25 @@ from pathlib import Path
 import pytest
 
 from lightawnet_edge.approximation import method as chooser
-from lightawnet_edge.approximation.method import MasksOf, engine_masks, quantize_best
+from lightawnet_edge.approximation.method import quantize_best
 from lightawnet_edge.bundle.choices import MethodRecord
+from lightawnet_edge.codec import decode, encode
 from lightawnet_edge.data.pixels import UInt8
+from lightawnet_edge.graph.quantization import MasksOf
 from lightawnet_edge.graph.simulation import simulated_masks
 from lightawnet_edge.specs import Method, Precision, Target
 from lightawnet_edge.targets import table
-from lightawnet_edge.targets.quantize import quantize
+from lightawnet_edge.targets.host import engine_masks
 from tests.conftest import SIZE, blobs
+from tests.targets.drafts import quantize
 
 Bundles = dict[tuple[str, str], Path]
 
 
 def masks_of(target: Target) -> MasksOf:
-    if target is Target.TENSORRT:  # its engines run on a GPU: their graph is simulated
+    if target == Target.TENSORRT:  # its engines run on a GPU: their graph is simulated
         return simulated_masks
-    return partial(engine_masks, table.get_for(target, Precision.INT8))
+    return partial(engine_masks, table.builder_for(target, Precision.INT8))
 
 
 @pytest.mark.parametrize("target", [Target.ONNX, Target.OPENVINO, Target.TENSORRT])
@@ -42,11 +45,11 @@ def test_the_best_on_held_out_frames_is_taken(
     assert (record.scale_frames, record.held_out) == (6, 2)
     assert set(record.dice) == {str(method) for method in Method}
     assert record.dice[str(record.method)] == max(record.dice.values())
-    assert MethodRecord.from_json(record.to_json()) == record
+    assert decode(MethodRecord, encode(record)) == record
     others = [frame for number, frame in enumerate(frames) if number not in (3, 7)]
     (tmp_path / "again").mkdir()
     again = quantize(graph, tmp_path / "again", target, lambda: others, method=record.method)
-    model = ".bin" if target is Target.OPENVINO else ".onnx"
+    model = ".bin" if target == Target.OPENVINO else ".onnx"
     assert file.with_suffix(model).read_bytes() == again.with_suffix(model).read_bytes(), (
         "held-out frames set no range"
     )

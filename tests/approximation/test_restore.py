@@ -16,6 +16,7 @@ from lightawnet_edge.approximation.sensitivity import Study
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.choices import MethodRecord, RestoreRecord
 from lightawnet_edge.bundle.engine import Engine
+from lightawnet_edge.codec import decode, encode
 from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.specs import Method, Precision, Target
@@ -42,7 +43,9 @@ def study(request: pytest.FixtureRequest, bundles: Bundles, tmp_path: Path) -> S
         session.close()
 
     engine = copy / bundle.manifest.engine
-    return Study(target=target, engine=engine, exact=exact, backend=backend, frames=frames)
+    return Study(
+        probe=table.probe(target), engine=engine, exact=exact, backend=backend, frames=frames
+    )
 
 
 def test_nothing_goes_back_where_the_budget_holds(study: Study) -> None:
@@ -68,7 +71,7 @@ def test_the_worst_go_back_until_the_budget_holds_and_every_step_is_recorded(stu
     assert record.left == pytest.approx(1 - study.dice(study.engine, Precision.INT8).mean())
     assert any("alone" in text for text in told)
     whole = MethodRecord(method=Method.MSE, scale_frames=4, restored=record)
-    assert MethodRecord.from_json(whole.to_json()) == whole
+    assert decode(MethodRecord, encode(whole)) == whole
     assert f"back in float: {', '.join(record.steps)}" in str(record)
 
 

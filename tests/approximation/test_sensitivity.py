@@ -17,7 +17,7 @@ from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.specs import Precision, Target
 from lightawnet_edge.targets import table
-from lightawnet_edge.targets.probe import in_float, results, watch
+from lightawnet_edge.targets.onnx.probe import OnnxProbe
 from tests.conftest import SIZE, blobs
 
 Bundles = dict[tuple[str, str], Path]
@@ -48,19 +48,19 @@ def test_every_int8_layer_has_its_noise_and_the_noisiest_their_worth(
 def test_a_layer_in_float_is_the_fp32_layer(bundles: Bundles, target: str, tmp_path: Path) -> None:
     # The first convolution that is quantized reads what FP32 reads: in float it has no noise left.
     bundle = Bundle.open(bundles[target, "int8"])
-    word = Target(target)
-    engine, exact = bundle.engine.path, bundle.path / bundle.manifest.device_graph
+    probe = table.probe(Target(target))
+    engine, exact = bundle.path / bundle.manifest.engine, bundle.path / bundle.manifest.device_graph
     layer = "e1/expand" if target == "openvino" else "e1/depthwise"
-    in_float(word, engine, exact, layer, tmp_path / f"float{engine.suffix}")
+    probe.in_float(engine, exact, layer, tmp_path / f"float{engine.suffix}")
     seen = {}
-    backend = table.get(target)
+    backend = table.get(Target(target))
     for kind, model in (
         ("exact", exact),
         ("int8", engine),
         ("float", tmp_path / f"float{engine.suffix}"),
     ):
         file = tmp_path / f"{kind}-watched{engine.suffix}"
-        watch(word, model, results(word, engine, [layer]), file)
+        probe.watch(model, probe.results(engine, [layer]), file)
         session = backend.load(Engine.read(file, Precision.INT8), 1)
         seen[kind] = session.infer(next(iter(frames()))[0], ("probe_0",))["probe_0"]
         session.close()
@@ -81,18 +81,18 @@ def test_what_has_no_int8_is_refused(bundles: Bundles, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="No frame to measure on"):
         sensitivity(bundle, lambda: ())
     bundle = Bundle.open(bundles["openvino", "int8"])
-    exact = bundle.path / bundle.manifest.device_graph
+    engine, exact = bundle.path / bundle.manifest.engine, bundle.path / bundle.manifest.device_graph
     with pytest.raises(SpecError, match="'out' is not quantized"):
-        in_float(Target.OPENVINO, bundle.engine.path, exact, "out", tmp_path / "x.xml")
+        table.probe(Target.OPENVINO).in_float(engine, exact, "out", tmp_path / "x.xml")
 
 
 def test_a_copy_that_is_not_the_engine_is_noticed(
     bundles: Bundles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lightawnet_edge.approximation import sensitivity as module
+    watch = OnnxProbe.watch
 
-    def other(target: Target, model: Path, places: list[str], file: Path) -> None:
-        watch(target, model, places, file)
+    def other(probe: OnnxProbe, model: Path, places: list[str], file: Path) -> None:
+        watch(probe, model, places, file)
         if model.name == "engine.onnx":
             proto = onnx.load(file)
             (last,) = [node for node in proto.graph.node if node.name == "out"]
@@ -101,6 +101,6 @@ def test_a_copy_that_is_not_the_engine_is_noticed(
             bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
             onnx.save(proto, file)
 
-    monkeypatch.setattr(module, "watch", other)
+    monkeypatch.setattr(OnnxProbe, "watch", other)
     with pytest.raises(CheckFailedError, match="is not what the engine computes"):
         sensitivity(Bundle.open(bundles["onnx", "int8"]), frames, worst=0)

@@ -16,22 +16,25 @@ from lightawnet_edge.bundle.choices import MethodRecord, RoutingDecision, Routin
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.kit import BuilderSettings, Tolerance
 from lightawnet_edge.calibration.frames import CalibrationSet
+from lightawnet_edge.codec import encode
 from lightawnet_edge.data.likeness import PRINTS
 from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import BackendUnavailableError, CheckFailedError, SpecError
-from lightawnet_edge.export import tensorrt
 from lightawnet_edge.export.describe import describe
-from lightawnet_edge.export.kit import check_set, golden_of, tolerance_for
 from lightawnet_edge.export.pipeline import export
-from lightawnet_edge.export.spec import ExportSpec, TensorRtOptions
+from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.graph.simulation import Runs
 from lightawnet_edge.specs import Method, Precision, Routing, State, Target
 from lightawnet_edge.targets.base import Port, Ports
+from lightawnet_edge.targets.making import KitOptions
 from lightawnet_edge.targets.onnx.engine import OnnxRuntimeBackend
 from lightawnet_edge.targets.openvino.engine import OpenVinoBackend
+from lightawnet_edge.targets.tensorrt import typed_graph
 from lightawnet_edge.targets.tensorrt.devices import find_platform
+from lightawnet_edge.targets.tensorrt.expected import golden_of, tolerance_for
 from lightawnet_edge.targets.tensorrt.golden import GOLDEN, Golden, replay, shortfalls
 from lightawnet_edge.targets.tensorrt.kit_text import next_steps
+from lightawnet_edge.targets.tensorrt.request import check_set
 from tests.conftest import SIZE, blobs, write_pairs
 
 Kits = dict[str, Path]
@@ -67,7 +70,7 @@ def kit_of(
         weights=str(checkpoint),
         calibration=dataset,
         out=out,
-        tensorrt=TensorRtOptions(**{"device": "jetson-orin", **options}),
+        kit=KitOptions(**{"device": "jetson-orin", **options}),
         **changes,
     )
     return export(spec).bundle
@@ -88,7 +91,6 @@ def test_a_kit_says_what_it_is_for_and_that_it_is_not_built(kits: Kits, dataset:
     assert kit.numerics["frames"] == 8
     assert kit.numerics["on"]["name"] == dataset.name
     assert 0 < kit.numerics["mean_abs_probability"] < 1e-3
-    assert kit.numerics["non_finite"] == 0
     assert -0.01 < kit.numerics["dice_drop"] <= kit.numerics["worst_dice_drop"]
     assert (kit.bound, kit.replay) == (None, None)
     assert manifest.calibration is not None, "frames decide what FP16 leaves in FP32"
@@ -157,7 +159,7 @@ def test_a_kit_says_how_far_it_is_from_fp32_and_what_that_costs_where_masks_tell
         f"  openvino  differs by {difference} (FP32 with FP16 kernels)",
     ]
     own = f"{simulated}frames of '{dataset.name}', which calibrated it, simulated on a CPU)"
-    assert rows(on=calibration.to_json()) == [own]
+    assert rows(on=encode(calibration)) == [own]
     packaged = {"name": "packaged evaluation frames", "sha256": "0" * 64}
     assert rows(on=packaged) == [f"{simulated}packaged evaluation frames, simulated on a CPU)"]
 
@@ -177,7 +179,7 @@ def test_without_openvino_there_is_no_second_opinion(
     def missing(_: onnx.ModelProto) -> None:
         raise BackendUnavailableError("openvino", "it is not installed.")
 
-    monkeypatch.setattr(tensorrt, "in_openvino", missing)
+    monkeypatch.setattr(typed_graph, "in_openvino", missing)
     told: list[str] = []
     spec = ExportSpec(
         target=Target.TENSORRT,
@@ -228,10 +230,10 @@ def test_an_equal_export_keeps_the_kit_and_another_device_is_another_bundle(
         weights=str(checkpoint),
         calibration=dataset,
         out=kits["tensorrt"].parent,
-        tensorrt=TensorRtOptions(device="jetson-orin"),
+        kit=KitOptions(device="jetson-orin"),
     )
     assert not export(spec).built
-    thor = replace(spec, name=kits["tensorrt"].name, tensorrt=TensorRtOptions(device="jetson-thor"))
+    thor = replace(spec, name=kits["tensorrt"].name, kit=KitOptions(device="jetson-thor"))
     with pytest.raises(SpecError, match="It was made from other inputs"):
         export(thor)
 
@@ -340,48 +342,48 @@ def test_what_a_device_cannot_do_is_refused_with_the_reason(
 @pytest.mark.parametrize(
     ("target", "options", "message"),
     [
-        (Target.ONNX, TensorRtOptions(device="jetson-orin"), "--device is for --target tensorrt"),
-        (Target.OPENVINO, TensorRtOptions(must_build=True), "--must-build is for --target tens"),
-        (Target.TENSORRT_RTX, TensorRtOptions(jetpack="6.2"), "engines are portable over the GPUs"),
+        (Target.ONNX, KitOptions(device="jetson-orin"), "--device is for --target tensorrt"),
+        (Target.OPENVINO, KitOptions(must_build=True), "--must-build is for --target tens"),
+        (Target.TENSORRT_RTX, KitOptions(jetpack="6.2"), "engines are portable over the GPUs"),
         (
             Target.OPENVINO,
-            TensorRtOptions(builder=BuilderSettings(workspace_mib=64)),
+            KitOptions(builder=BuilderSettings(workspace_mib=64)),
             "--workspace is for --target tensorrt, not openvino",
         ),
         (
             Target.ONNX,
-            TensorRtOptions(builder=BuilderSettings(optimization_level=1)),
+            KitOptions(builder=BuilderSettings(optimization_level=1)),
             "--opt-level is for --target tensorrt, not onnx",
         ),
         (
             Target.ONNX,
-            TensorRtOptions(builder=BuilderSettings(version_compatible=True)),
+            KitOptions(builder=BuilderSettings(version_compatible=True)),
             "--version-compatible is for --target tensorrt, not onnx",
         ),
         (
             Target.ONNX,
-            TensorRtOptions(builder=BuilderSettings(hardware_compatible=True)),
+            KitOptions(builder=BuilderSettings(hardware_compatible=True)),
             "--hardware-compatible is for --target tensorrt, not onnx",
         ),
     ],
 )
 def test_options_of_tensorrt_mean_nothing_elsewhere(
-    target: Target, options: TensorRtOptions, message: str
+    target: Target, options: KitOptions, message: str
 ) -> None:
     with pytest.raises(SpecError, match=message):
-        ExportSpec(target=target, precision=Precision.FP32, tensorrt=options)
+        ExportSpec(target=target, precision=Precision.FP32, kit=options)
 
 
 def test_an_engine_that_must_be_built_here_is_refused_where_it_cannot(
     checkpoint: Path, tmp_path: Path
 ) -> None:
-    options = TensorRtOptions(device="jetson-orin", must_build=True)
+    options = KitOptions(device="jetson-orin", must_build=True)
     spec = ExportSpec(
         target=Target.TENSORRT,
         precision=Precision.FP32,
         weights=str(checkpoint),
         out=tmp_path,
-        tensorrt=options,
+        kit=options,
     )
     with pytest.raises(BackendUnavailableError, match=r"built on the device.*Leave --must-build"):
         export(spec)
@@ -398,11 +400,11 @@ def test_packaged_frames_that_set_scales_are_not_those_that_check(dataset: Path)
 
 
 def test_the_device_of_rtx_engines_may_be_said() -> None:
-    options = TensorRtOptions(device="RTX")
-    ExportSpec(target=Target.TENSORRT_RTX, precision=Precision.FP16, tensorrt=options)
-    options = TensorRtOptions(device="jetson-orin")
+    options = KitOptions(device="RTX")
+    ExportSpec(target=Target.TENSORRT_RTX, precision=Precision.FP16, kit=options)
+    options = KitOptions(device="jetson-orin")
     with pytest.raises(SpecError, match="--device is for --target tensorrt"):
-        ExportSpec(target=Target.TENSORRT_RTX, precision=Precision.FP16, tensorrt=options)
+        ExportSpec(target=Target.TENSORRT_RTX, precision=Precision.FP16, kit=options)
 
 
 def test_frames_of_ones_own_check_a_kit_and_are_none_of_those_that_calibrate_it(
@@ -419,9 +421,7 @@ def test_frames_of_ones_own_check_a_kit_and_are_none_of_those_that_calibrate_it(
     with pytest.raises(SpecError, match=r"8 of 8 frames are in the calibration set, too, e\.g\. "):
         kit_of(checkpoint, dataset, tmp_path / "out", Precision.FP16, check=dataset)
     with pytest.raises(SpecError, match="--check is for --target tensorrt, not onnx"):
-        ExportSpec(
-            target=Target.ONNX, precision=Precision.FP32, tensorrt=TensorRtOptions(check=others)
-        )
+        ExportSpec(target=Target.ONNX, precision=Precision.FP32, kit=KitOptions(check=others))
 
 
 def test_a_kit_whose_check_masks_changed_is_another_one(

@@ -29,7 +29,8 @@ from lightawnet_edge.errors import (
 from lightawnet_edge.export.describe import describe
 from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.spec import ExportSpec
-from lightawnet_edge.graph.device_graph import DeviceModel, conv_macs
+from lightawnet_edge.graph.device_graph import DeviceModel
+from lightawnet_edge.graph.view import GraphView
 from lightawnet_edge.model.checkpoint import load_checkpoint, save_checkpoint
 from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.runtime.segmenter import Segmenter
@@ -98,7 +99,7 @@ def test_a_manifest_has_every_convolution_with_what_was_asked_for_and_what_ran(
 ) -> None:
     manifest = Bundle.open(bundles[target, precision]).manifest
     graph = onnx.load(bundles[target, precision] / "device.onnx")
-    assert {layer.name: layer.macs for layer in manifest.layers} == conv_macs(graph)
+    assert {layer.name: layer.macs for layer in manifest.layers} == GraphView(graph).macs
     assert mac_shares(manifest.layers) == dict(manifest.executed)
     assert all(layer.kernel for layer in manifest.layers)
     asked = {layer.name for layer in manifest.layers if layer.requested is Precision.INT8}

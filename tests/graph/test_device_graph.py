@@ -11,7 +11,8 @@ import torch
 
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.engine import Engine
-from lightawnet_edge.graph.device_graph import DeviceModel, conv_kernels, conv_macs, to_onnx
+from lightawnet_edge.graph.device_graph import DeviceModel, to_onnx
+from lightawnet_edge.graph.view import GraphView
 from lightawnet_edge.model.lowering import lower
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.routing import mean_routing
@@ -63,7 +64,7 @@ def test_every_runtime_computes_what_the_device_model_says(
         mask = DeviceModel(network, wanted)(torch.from_numpy(frame))[0]
     folder = tmp_path_factory.mktemp("graph")
     onnx.save(to_onnx(lower(network), wanted), folder / "device.onnx")
-    backend = table.get(target)
+    backend = table.builder_for(target, Precision.FP32)
     built = backend.build(folder / "device.onnx", folder, Precision.FP32)
     session = backend.load(Engine.read(folder / built.engine, Precision.FP32), 1)
     found = session.infer(frame, ("mask", "probability"))
@@ -108,13 +109,11 @@ def test_the_graph_keeps_to_what_every_target_accepts(routing: str, network: Lig
     frozen = mean_routing(network, [torch.randn(1, 3, 64, 64)]) if routing == "static" else None
     model = to_onnx(lower(network, frozen), contract(Size(540, 960)))
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 17)]
-    computed = 0
-    constants = {tensor.name for tensor in model.graph.initializer}
-    for node, shape in conv_kernels(model):
+    view = GraphView(model)
+    for node in view.convs.values():
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-        assert attributes["kernel_shape"] == list(shape[2:])
-        computed += node.input[1] not in constants
-    assert computed == (10 if routing == "dynamic" else 0)
+        assert attributes["kernel_shape"] == list(view.shape(node.input[1])[2:])
+    assert len(view.computed) == (10 if routing == "dynamic" else 0)
     for node in model.graph.node:
         if node.op_type == "Resize":
             attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
@@ -130,7 +129,7 @@ def test_the_graph_keeps_to_what_every_target_accepts(routing: str, network: Lig
 
 
 def test_layers_are_named_by_their_module_and_their_macs_are_counted(network: LightAWNet) -> None:
-    macs = conv_macs(to_onnx(lower(network), contract()))
+    macs = GraphView(to_onnx(lower(network), contract())).macs
     assert macs["e1/depthwise"] == 7 * 7 * 3 * 64 * 64
     assert macs["a5/dynamic"] == 9 * 128 * 256 * 4 * 4
     assert macs["out"] == 36 * 16 * 64 * 64  # tiles: kernels of 6x6, of which 27 taps are zero

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from lightawnet_edge.bundle.engine import Engine
-from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.specs import Precision, Target
 from lightawnet_edge.targets import table
 from lightawnet_edge.targets.base import WARMUP, Port, kind_of
@@ -47,7 +47,7 @@ def doubling(tmp_path: Path) -> Path:
 def test_an_engine_computes_what_the_graph_says(
     target: Target, doubling: Path, tmp_path: Path
 ) -> None:
-    backend = table.get(target)
+    backend = table.builder_for(target, Precision.FP32)
     folder = tmp_path / "engine"
     folder.mkdir()
     built = backend.build(doubling, folder, Precision.FP32)
@@ -62,7 +62,7 @@ def test_an_engine_computes_what_the_graph_says(
 def test_an_engine_says_what_it_takes_and_gives(
     target: Target, doubling: Path, tmp_path: Path
 ) -> None:
-    backend = table.get(target)
+    backend = table.builder_for(target, Precision.FP32)
     built = backend.build(doubling, tmp_path, Precision.FP32)
     session = backend.load(Engine.read(tmp_path / built.engine, Precision.FP32), 1)
     assert session.ports.source == Port(shape=(2, 3), dtype="uint8")
@@ -121,7 +121,7 @@ def test_what_openvino_says_of_a_call_that_fails_becomes_one_sentence(
 
 @EACH
 def test_outputs_are_the_caller_s_to_keep(target: Target, doubling: Path, tmp_path: Path) -> None:
-    backend = table.get(target)
+    backend = table.builder_for(target, Precision.FP32)
     folder = tmp_path / "engine"
     folder.mkdir()
     built = backend.build(doubling, folder, Precision.FP32)
@@ -136,7 +136,7 @@ def test_outputs_are_the_caller_s_to_keep(target: Target, doubling: Path, tmp_pa
 def test_outputs_are_written_where_the_caller_wants_them(
     target: Target, doubling: Path, tmp_path: Path
 ) -> None:
-    backend = table.get(target)
+    backend = table.builder_for(target, Precision.FP32)
     built = backend.build(doubling, tmp_path, Precision.FP32)
     session = backend.load(Engine.read(tmp_path / built.engine, Precision.FP32), 1)
     mine = np.zeros_like(session.infer(np.ones((2, 3), np.uint8), ("twice",))["twice"])
@@ -164,7 +164,7 @@ def test_every_precision_is_executed_or_refused_with_a_reason(target: Target) ->
 def test_a_broken_engine_gives_one_sentence(target: Target, tmp_path: Path) -> None:
     for name in ("engine.onnx", "engine.xml"):
         (tmp_path / name).write_bytes(b"not a model")
-    engine = tmp_path / ("engine.onnx" if target is Target.ONNX else "engine.xml")
+    engine = tmp_path / ("engine.onnx" if target == Target.ONNX else "engine.xml")
     with pytest.raises(ArtifactError, match=r"cannot take '.*engine") as caught:
         table.get(target).load(Engine.read(engine, Precision.FP32), 1)
     assert "\n" not in str(caught.value)
@@ -176,8 +176,26 @@ def test_fp16_on_onnxruntime_s_cpu_is_refused_not_emulated() -> None:
         table.get_for(Target.ONNX, Precision.FP16)
 
 
-def test_every_target_has_a_backend() -> None:
-    assert set(table.NAMES) == {str(target) for target in Target}
+def test_a_target_that_is_none_is_answered_with_all_that_are() -> None:
+    known = "onnx, openvino, tensorrt, tensorrt-rtx"
+    for ask in (table.get, table.maker, table.probe, table.quantizer, table.traits_of):
+        with pytest.raises(SpecError, match=rf"Unknown target 'coreml'\. Known: {known}\."):
+            ask(Target("coreml"))
+    assert table.find("pytorch") is None
+    assert not table.on_gpu("pytorch")
+    assert table.on_gpu(Target.TENSORRT_RTX)
+
+
+@pytest.mark.parametrize("target", table.known(), ids=str)
+def test_every_target_fills_its_roles_or_says_why_not(target: Target) -> None:
+    traits = table.traits_of(target)
+    assert callable(table.quantizer(target))
+    assert callable(table.maker(target))
+    if traits.can_probe:
+        assert {"results", "watch", "in_float"} <= set(dir(table.probe(target)))
+    else:
+        with pytest.raises(BackendUnavailableError, match="shows no results of single layers"):
+            table.probe(target)
 
 
 @pytest.fixture
@@ -242,7 +260,7 @@ def _half_quantized_ir(weight: np.ndarray, pointwise: np.ndarray, path: Path) ->
 def test_an_engine_tells_what_it_was_asked_for_and_what_it_executes(
     target: Target, half_quantized: dict[Target, Path], tmp_path: Path
 ) -> None:
-    backend = table.get(target)
+    backend = table.builder_for(target, Precision.FP32)
     folder = tmp_path / "engine"
     folder.mkdir()
     first, second = backend.build(half_quantized[target], folder, Precision.INT8).layers

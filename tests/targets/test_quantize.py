@@ -13,8 +13,8 @@ from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.specs import Target
-from lightawnet_edge.targets.quantize import quantize
 from tests.conftest import SIZE, blobs
+from tests.targets.drafts import quantize
 
 Bundles = dict[tuple[str, str], Path]
 

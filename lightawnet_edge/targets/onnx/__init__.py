@@ -1,1 +1,14 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime on the CPU: engine, INT8 and probe."""
+
+from __future__ import annotations
+
+from lightawnet_edge.targets.traits import Traits
+
+TRAITS = Traits(
+    module="onnxruntime",
+    packages=("onnxruntime",),
+    install="Install it: pip install 'lightawnet-edge[onnx]'",
+    backend="lightawnet_edge.targets.onnx.engine:OnnxRuntimeBackend",
+    quantizer="lightawnet_edge.targets.onnx.int8:OnnxDraft",
+    probe="lightawnet_edge.targets.onnx.probe:OnnxProbe",
+)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
+from lightawnet_edge.graph.view import GraphView
 from lightawnet_edge.machine.machine import default_threads
 from lightawnet_edge.specs import Precision
 from lightawnet_edge.targets.base import (
@@ -117,8 +118,8 @@ class OnnxRuntimeBackend:
                 session.run(None, {session.get_inputs()[0].name: frame})
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
             optimized = onnx.load(options.optimized_model_filepath).graph
-            graph = onnx.load_model_from_string(engine.data).graph
-        return _read_back(graph, optimized, events)
+            model = onnx.load_model_from_string(engine.data)
+        return _read_back(model, optimized, events)
 
     def load(self, engine: Engine, threads: int | None) -> OnnxRuntimeSession:
         """Create a session on the CPU provider.
@@ -193,11 +194,10 @@ def _port(found: Any) -> Port:
 
 
 def _read_back(
-    graph: onnx.GraphProto, optimized: onnx.GraphProto, events: Iterable[Mapping[str, Any]]
+    model: onnx.ModelProto, optimized: onnx.GraphProto, events: Iterable[Mapping[str, Any]]
 ) -> ReadBack:
     """Join the graph as it was written, the graph as it runs, and a profile of its calls."""
-    requested = _requested(graph)
-    names = _names(graph, optimized)
+    names = _names(model.graph, optimized)
     ran = {names[node.name]: node for node in optimized.node if node.name in names}
     layers = [
         LayerRecord(
@@ -206,7 +206,7 @@ def _read_back(
             executed=_executed(ran[name].op_type) if name in ran else None,
             kernel=_kernel(ran[name]) if name in ran else None,
         )
-        for name, wanted in requested.items()
+        for name, wanted in GraphView(model).asked.items()
     ]
     operators, times = _events(events)
     others = [
@@ -234,18 +234,6 @@ def _events(events: Iterable[Mapping[str, Any]]) -> tuple[dict[str, str], dict[s
     counted = {name: seconds[WARMUP:] for name, seconds in samples.items()}
     means = {name: sum(seconds) / len(seconds) for name, seconds in counted.items() if seconds}
     return {name: operators[name] for name in operators if name in means}, means
-
-
-def _requested(graph: onnx.GraphProto) -> dict[str, Precision]:
-    """Each convolution to INT8 where its input and its kernel are dequantized, else to FP32."""
-    maker = {name: node.op_type for node in graph.node for name in node.output}
-    return {
-        node.name: Precision.INT8
-        if all(maker.get(name) == "DequantizeLinear" for name in node.input[:2])
-        else Precision.FP32
-        for node in graph.node
-        if kind_of(node.op_type) == CONVOLUTION
-    }
 
 
 def _names(graph: onnx.GraphProto, optimized: onnx.GraphProto) -> dict[str, str]:

@@ -18,7 +18,7 @@ from lightawnet_edge.specs import Method
 if TYPE_CHECKING:
     import onnx
 
-    from lightawnet_edge.targets.quantize import Frames
+    from lightawnet_edge.graph.quantization import Frames
 
 _INPUT = "frame"
 

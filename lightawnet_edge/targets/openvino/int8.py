@@ -18,7 +18,7 @@ from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.specs import Method
 
 if TYPE_CHECKING:
-    from lightawnet_edge.targets.quantize import Frames
+    from lightawnet_edge.graph.quantization import Frames
 
 FLOAT_NODES = (r".*/depthwise(/.*)?",)
 """Patterns that stay in float here beside those of every target: OpenVINO's CPU plugin has no

@@ -19,6 +19,7 @@ from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
 from lightawnet_edge.specs import Precision, Target
 from lightawnet_edge.targets.base import Built
+from lightawnet_edge.targets.table import traits_of
 from lightawnet_edge.targets.tensorrt.devices import Platform, device_of, dla_of
 from lightawnet_edge.targets.tensorrt.log import (
     HEADER,
@@ -40,12 +41,6 @@ from lightawnet_edge.targets.tensorrt.options import (
 logger = logging.getLogger(__name__)
 
 ENGINE = "engine.plan"
-_MODULES = {Target.TENSORRT: "tensorrt", Target.TENSORRT_RTX: "tensorrt_rtx"}
-_INSTALL = {
-    Target.TENSORRT: "It comes with JetPack (on a Jetson, make the virtual environment with "
-    "--system-site-packages); on a workstation: pip install tensorrt",
-    Target.TENSORRT_RTX: "Install it: pip install 'lightawnet-edge[tensorrt-rtx]'",
-}
 _ADVICE = (
     ("zero point", "Quantize symmetrically: every zero point must be 0."),
     ("type Int32 but must", "Leave the bias in float: quantize without QuantizeBias."),
@@ -56,8 +51,8 @@ _ADVICE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """A built engine."""
+class SerializedEngine:
+    """A plan as the builder gave it."""
 
     data: bytes
     layers: tuple[EngineLayer, ...]
@@ -73,15 +68,14 @@ def import_tensorrt(target: Target) -> Any:
     Raises:
         BackendUnavailableError: It is not installed, or is a runtime without a builder.
     """
-    name = _MODULES[target]
+    traits = traits_of(target)
     try:
-        module = import_module(name)
+        module = import_module(traits.module)
     except (ImportError, OSError) as error:  # OSError: a binding without its library
-        raise BackendUnavailableError(str(target), f"{error}. {_INSTALL[target]}") from error
+        raise BackendUnavailableError(target, f"{error}. {traits.install}") from error
     if not hasattr(module, "Builder"):
-        raise BackendUnavailableError(
-            str(target), f"the module '{name}' that is here has no builder. {_INSTALL[target]}"
-        )
+        reason = f"the module '{traits.module}' that is here has no builder. {traits.install}"
+        raise BackendUnavailableError(target, reason)
     return module
 
 
@@ -149,7 +143,7 @@ def build(
     )
 
 
-def build_plan(trt: Any, graph: bytes, options: BuildOptions) -> Plan:
+def build_plan(trt: Any, graph: bytes, options: BuildOptions) -> SerializedEngine:
     """Build a serialized ONNX graph.
 
     Raises:
@@ -173,7 +167,7 @@ def build_plan(trt: Any, graph: bytes, options: BuildOptions) -> Plan:
     if serialized is None:
         reason = "; ".join(log.errors) or "it gives no reason"
         raise ArtifactError(f"{describe(trt)} cannot build the graph: {reason}.")
-    return Plan(
+    return SerializedEngine(
         data=bytes(serialized),
         layers=parse_layers(log.layers),
         timing_cache=bytes(cache.serialize()) if cache is not None else b"",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,16 +11,16 @@ from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.machine.cuda_driver import find_device
 from lightawnet_edge.specs import Precision, Target
-from lightawnet_edge.targets.base import Built, ReadBack
-from lightawnet_edge.targets.tensorrt.builder import build, import_tensorrt
+from lightawnet_edge.targets.base import ReadBack
+from lightawnet_edge.targets.tensorrt.builder import import_tensorrt
 from lightawnet_edge.targets.tensorrt.devices import RTX_CAPABILITIES
-from lightawnet_edge.targets.tensorrt.log import convolution_records, parse_inspector, requested_of
-from lightawnet_edge.targets.tensorrt.options import BuildOptions, is_portable
+from lightawnet_edge.targets.tensorrt.log import convolution_records, parse_inspector
+from lightawnet_edge.targets.tensorrt.options import is_portable
 from lightawnet_edge.targets.tensorrt.session import TensorRtSession, open_session
 
 
 class TensorRtBackend:
-    """Builds and runs engines with the TensorRT of this machine."""
+    """Runs engines with the TensorRT of this machine; `finish` builds them."""
 
     target = Target.TENSORRT
 
@@ -38,15 +37,6 @@ class TensorRtBackend:
         reason = self._no_device()
         refused: dict[Precision, str | None] = dict.fromkeys(Precision, reason)
         return {**refused, Precision.BF16: reason or "this version writes no BF16 graph for it"}
-
-    def build(self, source: Path, folder: Path, precision: Precision) -> Built:
-        """Build a typed ONNX file, for this GPU or, with TensorRT-RTX, for all that it knows."""
-        import onnx
-
-        capabilities = RTX_CAPABILITIES if is_portable(self._trt) else ()
-        options = BuildOptions(precision=precision, capabilities=capabilities)
-        requested = requested_of(onnx.load(source))
-        return build(self._trt, source, folder, requested, options)
 
     def read_back(
         self,
@@ -87,7 +77,7 @@ class TensorRtBackend:
 
 
 class TensorRtRtxBackend(TensorRtBackend):
-    """The same for TensorRT-RTX, whose engines are built on any machine."""
+    """The same for TensorRT-RTX."""
 
     target = Target.TENSORRT_RTX
 

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 from lightawnet_edge.calibration.ranges import reach
 from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.graph.quantization import FLOAT_NODES, Frames
+from lightawnet_edge.graph.view import GraphView
 from lightawnet_edge.specs import Method
 from lightawnet_edge.targets.onnx.int8 import frame_reader, observe, quantized_tensors
-from lightawnet_edge.targets.quantize import FLOAT_NODES, Frames, computed_kernels
 
 if TYPE_CHECKING:
     import onnx
@@ -36,27 +37,17 @@ def float_convs(model: onnx.ModelProto) -> dict[str, str]:
     cost nothing; and grouped ones, since TensorRT's INT8 kernels want the channels of a group in
     multiples of 4, and a depthwise convolution has one.
     """
-    import onnx
-
-    typed = onnx.shape_inference.infer_shapes(model)
-    computed = computed_kernels(model)
-    pixels_of = {
-        value.name: math.prod(dim.dim_value for dim in value.type.tensor_type.shape.dim[2:])
-        for value in [*typed.graph.value_info, *typed.graph.output]
-    }
-    found = {}
-    for node in model.graph.node:
-        if node.op_type != "Conv":
-            continue
-        groups = next((a.i for a in node.attribute if a.name == "group"), 1)
-        if any(re.fullmatch(pattern, node.name) for pattern in FLOAT_NODES):
-            found[node.name] = "its output meets the threshold"
-        elif node.name in computed:
-            found[node.name] = "its kernel is computed"
-        elif pixels_of[node.output[0]] == 1:
-            found[node.name] = "it works on one pixel"
+    view, found = GraphView(model), {}
+    for name, conv in view.convs.items():
+        groups = next((a.i for a in conv.attribute if a.name == "group"), 1)
+        if any(re.fullmatch(pattern, name) for pattern in FLOAT_NODES):
+            found[name] = "its output meets the threshold"
+        elif name in view.computed:
+            found[name] = "its kernel is computed"
+        elif math.prod(view.shape(conv.output[0])[2:]) == 1:
+            found[name] = "it works on one pixel"
         elif groups > 1:
-            found[node.name] = "it is grouped"
+            found[name] = "it is grouped"
     return found
 
 
@@ -142,17 +133,17 @@ def _feed_the_rest_in_float(model: onnx.ModelProto) -> None:
     ONNX Runtime puts a pair into a tensor for all of its readers: a mean that routes, a residual
     and a depthwise convolution would lose precision for nothing.
     """
-    producer = {name: node for node in model.graph.node for name in node.output}
+    view = GraphView(model)
 
     def unpacked(name: str) -> str:
         """The tensor before a pair of activations; any other tensor is itself."""
-        end = producer.get(name)
-        start = producer.get(end.input[0]) if end and end.op_type == "DequantizeLinear" else None
+        if view.operator(name) != "DequantizeLinear":
+            return name
+        start = view.makers.get(view.makers[name].input[0])
         return start.input[0] if start is not None else name
 
     for node in model.graph.node:
-        kernel = producer.get(node.input[1]) if node.op_type == "Conv" else None
-        if kernel is not None and kernel.op_type == "DequantizeLinear":
+        if node.op_type == "Conv" and view.operator(node.input[1]) == "DequantizeLinear":
             continue
         for index, name in enumerate(node.input):
             node.input[index] = unpacked(name)

@@ -1,4 +1,4 @@
-"""What a TensorRT was asked to execute, and what it says it executes, as records.
+"""What a TensorRT says that it executes, as records.
 
 The builder's `Layers:` message comes with VERBOSE logging and detailed profiling verbosity. It is
 the one account of executed precision that needs no GPU; the format is that of TensorRT-RTX 1.7. An
@@ -11,13 +11,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lightawnet_edge.bundle.layers import LayerRecord
 from lightawnet_edge.specs import Precision
-
-if TYPE_CHECKING:
-    import onnx
 
 HEADER = "Layers:"
 """How the message begins."""
@@ -164,24 +161,3 @@ def _executed(layer: EngineLayer) -> Precision | None:
     if not ordered:
         return None
     return ordered[-1] if layer.kind in _GENERATED else ordered[0]
-
-
-def requested_of(model: onnx.ModelProto) -> dict[str, Precision]:
-    """The precision that a typed graph asks for in each of its convolutions, by their names."""
-    import onnx
-    from onnx import TensorProto
-
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
-    producer = {name: node.op_type for node in graph.node for name in node.output}
-    found = {}
-    for node in graph.node:
-        if node.op_type != "Conv":
-            continue
-        if all(producer.get(name) == "DequantizeLinear" for name in node.input[:2]):
-            found[node.name] = Precision.INT8
-        elif types[node.input[0]] == TensorProto.FLOAT16:
-            found[node.name] = Precision.FP16
-        else:
-            found[node.name] = Precision.FP32
-    return found

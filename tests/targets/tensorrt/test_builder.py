@@ -26,13 +26,13 @@ from lightawnet_edge.data.pixels import fit
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.graph.device_graph import OPSET, DeviceModel, to_onnx
 from lightawnet_edge.graph.typed import islands, to_fp16
+from lightawnet_edge.graph.view import GraphView
 from lightawnet_edge.machine.cuda_driver import CudaDevice
 from lightawnet_edge.model.checkpoint import load_checkpoint
 from lightawnet_edge.model.lowering import lower
 from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS, resolve
 from lightawnet_edge.model.routing import mean_routing
 from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
-from lightawnet_edge.targets.quantize import quantize
 from lightawnet_edge.targets.tensorrt.builder import (
     ENGINE,
     build,
@@ -41,7 +41,7 @@ from lightawnet_edge.targets.tensorrt.builder import (
     timing_cache_name,
 )
 from lightawnet_edge.targets.tensorrt.int8 import float_convs
-from lightawnet_edge.targets.tensorrt.log import convolution_records, requested_of
+from lightawnet_edge.targets.tensorrt.log import convolution_records
 from lightawnet_edge.targets.tensorrt.options import (
     BuildOptions,
     capabilities,
@@ -49,6 +49,7 @@ from lightawnet_edge.targets.tensorrt.options import (
     describe,
     weak_flags,
 )
+from tests.targets.drafts import quantize
 from tests.targets.graphs import quantized_conv
 
 FRAMES = (Size(256, 256), Size(352, 352), Size(1080, 1920))
@@ -96,7 +97,7 @@ def typed_graph(routing: Routing, frame: Size, precision: Precision) -> onnx.Mod
 
 def records(graph: onnx.ModelProto, options: BuildOptions = SM86) -> tuple[LayerRecord, ...]:
     plan = build_plan(trt, graph.SerializeToString(), options)
-    return convolution_records(plan.layers, requested_of(graph))
+    return convolution_records(plan.layers, GraphView(graph).asked)
 
 
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16, Precision.INT8], ids=str)
@@ -128,7 +129,7 @@ def test_every_gpu_gets_the_same_precision_plan(
 ) -> None:
     graph = typed_graph(routing, FRAMES[0], precision)
     found = records(graph, BuildOptions(capabilities=(capability,)))
-    assert {record.name: record.executed for record in found} == requested_of(graph)
+    assert {record.name: record.executed for record in found} == GraphView(graph).asked
     convolutions = {
         (Precision.FP16, Routing.DYNAMIC): 35,
         (Precision.FP16, Routing.STATIC): 35,
@@ -155,7 +156,7 @@ def test_the_plan_is_written_as_the_builder_gave_it(tmp_path: Path) -> None:
     source = tmp_path / "graph.onnx"
     onnx.save(graph, source)
     cache = tmp_path / "some.timing"
-    built = build(trt, source, tmp_path, requested_of(graph), SM86, timing_cache=cache)
+    built = build(trt, source, tmp_path, GraphView(graph).asked, SM86, timing_cache=cache)
     assert built.engine == ENGINE
     plan = build_plan(trt, source.read_bytes(), SM86)
     assert (tmp_path / ENGINE).read_bytes() == plan.data

@@ -17,9 +17,9 @@ from lightawnet_edge.graph.magnitudes import magnitudes
 from lightawnet_edge.model.lowering import lower
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.specs import ColorOrder, Method, Normalization, Target
-from lightawnet_edge.targets.quantize import quantize
 from lightawnet_edge.targets.tensorrt.int8 import STEPS, check_quantization, float_convs
 from tests.conftest import SIZE, blobs
+from tests.targets.drafts import quantize
 from tests.targets.graphs import quantized_conv
 
 

@@ -12,9 +12,8 @@ import torch
 from lightawnet_edge.approximation.routing_frames import halve
 from lightawnet_edge.approximation.routing_study import RoutingStudy, choose, study
 from lightawnet_edge.bundle.choices import RoutingRecord
-from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.bundle.contract import THRESHOLD, Contract
 from lightawnet_edge.calibration.frames import CalibrationSet
-from lightawnet_edge.export.spec import ExportSpec, contract_of
 from lightawnet_edge.model.checkpoint import load_checkpoint
 from lightawnet_edge.model.metadata import read_metadata
 from lightawnet_edge.model.network import LightAWNet
@@ -22,7 +21,7 @@ from lightawnet_edge.model.packaged import resolve
 from lightawnet_edge.model.preprocess import Preprocess
 from lightawnet_edge.model.routing import RoutingTable, mean_routing
 from lightawnet_edge.progress import Narrate
-from lightawnet_edge.specs import Precision, Routing, Target
+from lightawnet_edge.specs import Routing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +48,15 @@ def inspect_routing(
         ArtifactError: The checkpoint, a frame or a mask cannot be read.
     """
     checkpoint = resolve(weights)
-    spec = ExportSpec(target=Target.ONNX, precision=Precision.FP32, weights=weights)
-    contract = contract_of(spec, checkpoint.stem, read_metadata(checkpoint))
+    meta = read_metadata(checkpoint)
+    contract = Contract(
+        frame=meta.size,
+        color=meta.color,
+        network=meta.size,
+        normalization=meta.normalization,
+        threshold=THRESHOLD,
+        probability=True,
+    )
     frames = halve(CalibrationSet.open(calibration), contract)
     return study(load_checkpoint(checkpoint), frames, narrate)[0]
 
