@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +13,18 @@ from lightawnet_edge.bundle.store import sha256_of
 from lightawnet_edge.codec import dumps, read_document
 from lightawnet_edge.data.likeness import FramePrint, Match
 from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.specs import Method
 
-SCHEMA = 1  # 1: first version. Say here what every later number changed.
+SCHEMA = 2
+# 1: first version. 2: layers hold the ranges of every method; they held the extremes of all frames,
+# and the means of the frames' extremes, which set no scale any more.
 RECORD = "calibration-set.json"
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 
 _LARGEST = float(np.finfo(np.float32).max)
 
+Ends = tuple[float, float, float, float]
+"""Lower and upper end of a range over the set; then over the first half of it."""
 Five = tuple[float, float, float, float, float]
 """A feature's QUANTILES."""
 
@@ -60,23 +66,20 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRange:
-    """Range of a convolution's input in FP32, over the set and over the first half of it."""
+    """INT8 ranges of a convolution's input in FP32, over the set and over the first half of it."""
 
     layer: str
-    extremes: tuple[float, float, float, float]
-    """Least and greatest value of all frames; then of the half. ONNX Runtime's scales."""
-    means: tuple[float, float, float, float]
-    """The same with each frame's least and greatest value averaged. OpenVINO's scales (NNCF)."""
+    ranges: Mapping[Method, Ends]
+    """Method to the range that it gives; zero lies in each."""
 
     def __post_init__(self) -> None:
-        if not all(abs(value) <= _LARGEST for value in (*self.extremes, *self.means)):
+        if not all(abs(value) <= _LARGEST for ends in self.ranges.values() for value in ends):
             raise SpecError(f"the ranges of layer '{self.layer}' are none of FP32.")
 
-    def change(self, ranges: str) -> float:
-        """Relative change of the INT8 scale at half the size; `ranges` is a field of this class."""
-        low, high, half_low, half_high = getattr(self, ranges)
-        full, half = max(high, 0) - min(low, 0), max(half_high, 0) - min(half_low, 0)
-        return abs(half / full - 1) if full > 0 else 0.0
+    def change(self, method: Method) -> float:
+        """Relative change of the INT8 scale of a method at half the size."""
+        low, high, half_low, half_high = self.ranges[method]
+        return abs((half_high - half_low) / (high - low) - 1) if high > low else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +95,21 @@ class Stability:
     def __post_init__(self) -> None:
         if not self.layers:
             raise SpecError("The stability of scales needs at least one layer, found none.")
+        if any(layer.ranges.keys() != self.layers[0].ranges.keys() for layer in self.layers):
+            raise SpecError("The ranges of all layers must be of the same methods.")
 
-    def median(self, ranges: str) -> float:
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """Those that were measured: a set of an earlier version knows min-max alone."""
+        return tuple(self.layers[0].ranges)
+
+    def median(self, method: Method) -> float:
         """Relative change of the scale in the middle layer."""
-        return float(np.median([layer.change(ranges) for layer in self.layers]))
+        return float(np.median([layer.change(method) for layer in self.layers]))
 
-    def worst(self, ranges: str) -> LayerRange:
+    def worst(self, method: Method) -> LayerRange:
         """The layer whose scale changes most."""
-        return max(self.layers, key=lambda layer: layer.change(ranges))
+        return max(self.layers, key=lambda layer: layer.change(method))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,9 +189,25 @@ def read_record(folder: Path) -> SetRecord:
         ArtifactError: The record cannot be understood, or a file is missing, changed or new.
     """
     again = "Design the set again: lightawnet-edge calibrate."
-    record = read_document(SetRecord, folder / RECORD, schema=SCHEMA, again=again)
+    record = read_document(
+        SetRecord, folder / RECORD, schema=SCHEMA, again=again, upgrades=UPGRADES
+    )
     _check_files(folder, record, again)
     return record
+
+
+def _from_extremes(data: dict[str, Any]) -> dict[str, Any]:
+    """Lift a record of schema 1: what extremes give is min-max."""
+    for layer in data["stability"]["layers"] if data["stability"] else ():
+        low, high, half_low, half_high = layer.pop("extremes")
+        ends = [min(low, 0), max(high, 0), min(half_low, 0), max(half_high, 0)]
+        layer["ranges"] = {str(Method.MIN_MAX): ends}
+        layer.pop("means")
+    return data
+
+
+UPGRADES = {1: _from_extremes}
+"""As `codec.loads` takes them."""
 
 
 def _check_files(folder: Path, record: SetRecord, again: str) -> None:

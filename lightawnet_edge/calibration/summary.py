@@ -15,7 +15,6 @@ SHOWN = 8
 MOVED = 0.1
 """A scale that changes more than this at half the size is worth a doubt: its layer then rounds a
 tenth coarser, or clips a tenth of its range."""
-_RANGES = {"extremes": "extremes (ONNX Runtime)", "means": "means (OpenVINO)"}
 
 
 def console(record: SetRecord) -> Group:
@@ -44,10 +43,10 @@ def doubts(record: SetRecord) -> list[str]:
     stability = record.stability
     if stability is not None:
         found += [
-            f"scales from {kind} still change by {stability.median(kind):.0%} in the middle layer "
-            f"between {stability.half} and {stability.frames} frames: ask for more --frames"
-            for kind in _RANGES
-            if stability.median(kind) > MOVED
+            f"scales by {method} still change by {stability.median(method):.0%} in the middle "
+            f"layer between {stability.half} and {stability.frames} frames: ask for more --frames"
+            for method in stability.methods
+            if stability.median(method) > MOVED
         ]
     return found
 
@@ -74,11 +73,11 @@ def _stability(stability: Stability | None) -> list[str]:
     lines = [
         f"INT8 scales of {stability.weights}, {stability.half} frames against {stability.frames}:"
     ]
-    for kind, name in _RANGES.items():
-        worst = stability.worst(kind)
+    for method in stability.methods:
+        worst = stability.worst(method)
         lines.append(
-            f"  {name}: {stability.median(kind):.1%} in the middle layer, "
-            f"{worst.change(kind):.1%} in {worst.layer}"
+            f"  {method}: {stability.median(method):.1%} in the middle layer, "
+            f"{worst.change(method):.1%} in {worst.layer}"
         )
     return lines
 

@@ -62,7 +62,14 @@ def loads(
     return decode(kind, data)
 
 
-def read_document(kind: type[_T], path: Path, *, schema: int, again: str) -> _T:
+def read_document(
+    kind: type[_T],
+    path: Path,
+    *,
+    schema: int,
+    again: str,
+    upgrades: Mapping[int, Turn] | None = None,
+) -> _T:
     """Read a document from a file.
 
     Args:
@@ -70,6 +77,7 @@ def read_document(kind: type[_T], path: Path, *, schema: int, again: str) -> _T:
         path: The file.
         schema: As for `loads`.
         again: What to do about a file that cannot be read, in a sentence.
+        upgrades: As for `loads`.
 
     Raises:
         ArtifactError: The file is missing, larger than LARGEST_BYTES, or no such document.
@@ -79,7 +87,7 @@ def read_document(kind: type[_T], path: Path, *, schema: int, again: str) -> _T:
             data = file.read(LARGEST_BYTES + 1)
         if len(data) > LARGEST_BYTES:
             raise CodecError(f"more than {LARGEST_BYTES >> 20} MiB")
-        return loads(kind, data, schema=schema)
+        return loads(kind, data, schema=schema, upgrades=upgrades)
     except OSError as error:
         problem = error.strerror or error
         raise ArtifactError(f"'{path}' cannot be read: {problem}. {again}") from error

@@ -12,6 +12,7 @@ import pytest
 from lightawnet_edge.calibration.record import (
     RECORD,
     SCHEMA,
+    UPGRADES,
     ChosenFrame,
     LayerRange,
     SetRecord,
@@ -21,6 +22,7 @@ from lightawnet_edge.calibration.record import (
 from lightawnet_edge.codec import decode, dumps, encode, json_text, loads
 from lightawnet_edge.data.likeness import FramePrint
 from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.specs import Method
 
 EARLIER = Path(__file__).parents[1] / "codec" / "documents" / RECORD
 PRINT = FramePrint("a", "ab" * 32, "0f" * 128)
@@ -39,12 +41,18 @@ def folder(tmp_path: Path) -> Folder:
     return write
 
 
-def test_the_first_schema_is_read_and_written_as_it_was() -> None:
+def test_the_first_schema_is_read_and_its_extremes_are_what_min_max_gives() -> None:
     text = EARLIER.read_text(encoding="utf-8")
-    record = loads(SetRecord, text, schema=SCHEMA)
-    assert dumps(record, schema=SCHEMA, indent=1, sort_keys=False) == text
-    assert record.stability is not None
+    record = loads(SetRecord, text, schema=SCHEMA, upgrades=UPGRADES)
     assert len(record.prints) == 3
+    assert record.stability is not None
+    assert record.stability.methods == (Method.MIN_MAX,)
+    (first, *_) = json.loads(text)["stability"]["layers"]
+    low, high, half_low, half_high = first["extremes"]
+    ends = (min(low, 0), max(high, 0), min(half_low, 0), max(half_high, 0))
+    assert record.stability.layers[0].ranges[Method.MIN_MAX] == ends
+    again = dumps(record, schema=SCHEMA, indent=1, sort_keys=False)
+    assert loads(SetRecord, again, schema=SCHEMA) == record
 
 
 def test_a_record_without_its_files_is_refused(folder: Folder) -> None:
@@ -91,6 +99,12 @@ def test_a_mask_lies_in_the_folder_of_masks() -> None:
 
 def test_ranges_are_those_of_some_layer_in_fp32() -> None:
     with pytest.raises(SpecError, match="the ranges of layer 'e1' are none of FP32"):
-        LayerRange(layer="e1", extremes=(0, 1e300, 0, 1), means=(0, 1, 0, 1))
+        LayerRange(layer="e1", ranges={Method.MSE: (0, 1e300, 0, 1)})
     with pytest.raises(SpecError, match="needs at least one layer, found none"):
         Stability(weights="w", frames=4, half=2, layers=())
+    some = (
+        LayerRange(layer="a", ranges={method: (0, 1, 0, 1)})
+        for method in (Method.MSE, Method.ENTROPY)
+    )
+    with pytest.raises(SpecError, match="must be of the same methods"):
+        Stability(weights="w", frames=4, half=2, layers=tuple(some))

@@ -178,7 +178,7 @@ SET = SetRecord(
     ),
     stability=Stability(
         weights="polypgen", frames=32, half=16,
-        layers=(LayerRange(layer="e1", extremes=(-1, 2, -0.5, 2), means=(-1, 1.5, -0.5, 1)),),
+        layers=(LayerRange(layer="e1", ranges={Method.MSE: (-1, 2, -0.5, 2)}),),
     ),
     frames=(
         ChosenFrame(
@@ -225,7 +225,7 @@ def test_records_are_written_by_their_fields(name: str) -> None:
 
 
 def test_sets_and_checkpoints_are_documents_with_a_schema() -> None:
-    for record, schema, name in ((SET, 1, "set"), (META, 2, "checkpoint")):
+    for record, schema, name in ((SET, 2, "set"), (META, 2, "checkpoint")):
         written = dumps(record, schema=schema, indent=1, sort_keys=False)
         assert text(json.loads(written)) == text(TEXTS[name])
         assert loads(type(record), json.dumps(TEXTS[name]), schema=schema) == record

@@ -65,7 +65,8 @@ CASES: dict[str, Case] = {
     "report": (BenchResult, bench_result.SCHEMA, {}, earlier("report.json"), show_result),
     "evaluation": (Evaluation, evaluation.SCHEMA, {}, earlier("evaluation.json"), show_evaluation),
     "set": (
-        SetRecord, set_record.SCHEMA, {}, earlier("calibration-set.json"), show_set,
+        SetRecord, set_record.SCHEMA, set_record.UPGRADES, earlier("calibration-set.json"),
+        show_set,
     ),
 }  # fmt: skip
 ODD: st.SearchStrategy[Any] = st.sampled_from(
