@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,8 @@ import typer
 
 from lightawnet_edge.bundle.manifest import manifest_json
 from lightawnet_edge.cli.paths import complete_bundle, find_bundle
-from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
+from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, print_json
+from lightawnet_edge.data.faults import printable
 from lightawnet_edge.errors import BackendUnavailableError
 
 
@@ -35,7 +35,8 @@ def build(
     result = build_kit(kit, force=force, narrate=narrate)
     if as_json:
         manifest = manifest_json(result.bundle.manifest)
-        typer.echo(json.dumps({"bundle": str(kit), "built": result.built, "manifest": manifest}))
+        path = printable(str(kit))
+        print_json({"bundle": path, "built": result.built, "manifest": manifest})
     else:
         if not result.built:
             narrate("nothing to do: this bundle is built (--force builds it again)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,8 @@ import typer
 
 from lightawnet_edge.bundle.kit import USUAL_SETTINGS, BuilderSettings
 from lightawnet_edge.bundle.manifest import manifest_json
-from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console
+from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, print_json
+from lightawnet_edge.data.faults import printable
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
 from lightawnet_edge.specs import ColorOrder, Method, Precision, Routing, Size, Target
@@ -217,11 +217,8 @@ def export(
     result = pipeline.export(spec, narrate=narrate)
     if as_json:
         manifest = manifest_json(result.bundle.manifest)
-        typer.echo(
-            json.dumps(
-                {"bundle": str(result.bundle.path), "built": result.built, "manifest": manifest}
-            )
-        )
+        path = printable(str(result.bundle.path))
+        print_json({"bundle": path, "built": result.built, "manifest": manifest})
         return
     if not result.built:
         narrate(

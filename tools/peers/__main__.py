@@ -8,7 +8,6 @@ A peer that cannot be made or run is a row of the table, with its error.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ import numpy as np
 import typer
 
 from lightawnet_edge.benchmarks.process import COMMAND, WorkerProcess
+from lightawnet_edge.codec import json_text
 from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.data.listing import image_files
 from lightawnet_edge.data.pixels import UInt8, fit
@@ -215,7 +215,7 @@ def main(
     (out / f"{parsed}.md").write_text(markdown(rows, parsed), encoding="utf-8")
     picture(rows, parsed, out / f"{parsed}.png")
     record = {"size": size, "machine": machine_summary(), "rows": [asdict(row) for row in rows]}
-    (out / f"{parsed}.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    (out / f"{parsed}.json").write_text(json_text(record, indent=1), encoding="utf-8")
     typer.echo(markdown(rows, parsed))
 
 
