@@ -12,6 +12,7 @@ import numpy as np
 
 from lightawnet_edge.approximation.sensitivity import Study
 from lightawnet_edge.bundle.choices import RestoreRecord
+from lightawnet_edge.bundle.engine import parts
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.progress import Narrate
 from lightawnet_edge.specs import Precision
@@ -83,6 +84,5 @@ def restore(
 
 def _replace(source: Path, place: Path) -> None:
     """Copy a model over another one, with its weights where these have a file of their own."""
-    shutil.copyfile(source, place)
-    if source.suffix == ".xml":
-        shutil.copyfile(source.with_suffix(".bin"), place.with_suffix(".bin"))
+    for name, other in zip(parts(source.name), parts(place.name), strict=True):
+        shutil.copyfile(source.with_name(name), place.with_name(other))

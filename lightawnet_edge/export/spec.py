@@ -88,10 +88,10 @@ class ExportSpec:
             raise SpecError(f"--max-dice-drop {self.max_dice_drop} must lie between 0 and 1.")
         if self.int8_budgeted or self.routing is Routing.AUTO:
             return
-        probed = " and ".join(name for name, one in table.known().items() if one.can_probe)
+        *probed, last = (name for name, one in table.known().items() if one.can_probe)
         raise SpecError(
-            f"--max-dice-drop is the budget of --routing auto, and of --int8 for {probed}. Add one "
-            "of these, or leave it out."
+            f"--max-dice-drop is the budget of --routing auto, and of --int8 for "
+            f"{', '.join(probed)} and {last}. Add one of these, or leave it out."
         )
 
     @property
