@@ -160,7 +160,7 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
             normalization=Normalization(), threshold=0.5, probability=True,
         )  # fmt: skip
         values: dict[str, Any] = {
-            "name": name, "target": Target.ONNX, "precision": Precision.INT8, "agreement": {},
+            "name": name, "target": Target.ONNX, "precision": Precision.INT8, "agreement": None,
             "routing": Routing.STATIC, "contract": contract, "tools": {}, "inputs_sha256": "0",
             "engine": "engine.txt", "device_graph": "device.onnx", "calibration": None,
             "files": {file.name: sha256_of(file) for file in folder.iterdir()},

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lightawnet_edge.bundle.kit import Binding, Replay
+from lightawnet_edge.bundle.kit import Binding
 from lightawnet_edge.bundle.layers import LayerRecord
 from lightawnet_edge.bundle.manifest import Manifest, check_file_name
 from lightawnet_edge.bundle.store import replace_file
 from lightawnet_edge.codec import OMIT, dumps, loads
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.scores.agreement import Agreement
 from lightawnet_edge.specs import State
 
 RECORD = "device-record.json"
@@ -39,14 +40,12 @@ class DeviceRecord:
     engine_sha256: str
     bound: Binding
     """What the engine was built for."""
-    replay: Replay | None = field(default=None, metadata=OMIT)
-    """What it gave on the golden frames; None where it could not run."""
+    replay: Agreement | None = field(default=None, metadata=OMIT)
+    """How far it is from the FP32 device graph on the golden frames; None where it did not run."""
     layers: tuple[LayerRecord, ...]
     """Every convolution as the engine executes it."""
     executed: Mapping[str, float]
     """Precision to share of the convolution MACs."""
-    agreement: Mapping[str, float]
-    """How far it is from the FP32 device graph on the golden frames; empty where it did not run."""
     tools: Mapping[str, str]
     """Name to version, of all that touched the engine's bytes."""
     machine: Mapping[str, Any]
@@ -81,7 +80,6 @@ class DeviceRecord:
             replay=built.kit.replay,
             layers=built.layers,
             executed=built.executed,
-            agreement=built.agreement,
             tools=built.tools,
             machine=machine,
         )
@@ -102,7 +100,7 @@ class DeviceRecord:
             kit=replace(exported.kit, bound=self.bound, replay=self.replay),
             layers=self.layers,
             executed=self.executed,
-            agreement=self.agreement,
+            agreement=self.replay,
             tools=self.tools,
         )
 

@@ -9,39 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lightawnet_edge.bundle.limits import AgreementLimits
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.scores.agreement import Agreement
 
 _TOP_LEVEL = 5
 """A builder's highest optimization level."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerance:
-    """How far an engine may be from the FP32 device graph on the golden frames."""
-
-    mean_abs_probability: float
-    """Mean over pixels, of any golden frame; probabilities lie in [0, 1]."""
-    mask_disagreement: float
-    """Share of the mask pixels, of any golden frame."""
-    dice: float
-    """Least Dice with the FP32 mask, of any golden frame where that shows a lesion."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
-    """What an engine gave on the golden frames, against the FP32 device graph."""
-
-    frames: int
-    mean_abs_probability: float | None
-    """Mean over pixels and frames; None where the engine gives no probability."""
-    mask_disagreement: float
-    """Share of the mask pixels, mean over frames."""
-    worst_abs_probability: float | None
-    """Mean over the pixels of the worst frame."""
-    worst_mask_disagreement: float
-    """Of the worst frame."""
-    worst_dice: float | None
-    """Least Dice with the FP32 mask, over frames where that shows a lesion; None without any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +99,13 @@ class Kit:
     builder: BuilderSettings = USUAL_SETTINGS
     numerics: Mapping[str, Any] = field(default_factory=dict)
     """How far the graph is from its FP32 original, simulated on a CPU."""
-    tolerance: Tolerance
+    tolerance: AgreementLimits
+    """How far an engine may be from the FP32 device graph on the golden frames."""
     min_int8_share: float | None = None
     """Least share of the convolution MACs that an INT8 engine must run in INT8; None: the usual."""
     trtexec: str | None = None
     """The command that builds the plan without this package; None where there is no trtexec."""
     bound: Binding | None = None
     """Of the plan that is there."""
-    replay: Replay | None = None
+    replay: Agreement | None = None
     """Of the plan that is there; None until it ran."""

@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from lightawnet_edge.bundle.limits import USUAL
 from lightawnet_edge.codec import OMIT
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.specs import Precision
 
 CONVOLUTION = "convolution"
-MIN_INT8_SHARE = 0.90
-"""Least share that an INT8 engine runs in INT8, of the MACs of layers with a constant kernel."""
-MIN_FP16_SHARE = 0.90
-"""Least share that an FP16 engine of TensorRT runs in FP16, of the MACs of all convolutions."""
 _NAMED = 5
 """Layers that a message names."""
 
@@ -89,11 +86,11 @@ def int8_shortfall(
         precision: Requested precision of the engine.
         executed: Precision to share of all convolution MACs, for an engine without `layers`.
         layers: Of the engine; may be empty.
-        minimum: Least share; None takes `MIN_INT8_SHARE`.
+        minimum: Least share; None takes the usual one.
     """
     if precision is not Precision.INT8:
         return None
-    minimum = MIN_INT8_SHARE if minimum is None else minimum
+    minimum = USUAL.int8_share if minimum is None else minimum
     counted = [layer for layer in layers if layer.macs and not layer.computed]
     share = (mac_shares(counted) if counted else executed).get(str(Precision.INT8), 0.0)
     if share >= minimum:
@@ -110,9 +107,9 @@ def fp16_shortfall(precision: Precision, layers: Sequence[LayerRecord]) -> str |
     if precision is not Precision.FP16 or not counted:
         return None
     share = mac_shares(counted).get(str(Precision.FP16), 0.0)
-    if share >= MIN_FP16_SHARE:
+    if share >= USUAL.fp16_share:
         return None
-    text = f"{share:g} of the convolution MACs ran in FP16, expected at least {MIN_FP16_SHARE:g}"
+    text = f"{share:g} of the convolution MACs ran in FP16, expected at least {USUAL.fp16_share:g}"
     return f"{text}. {_outside(counted, precision)}"
 
 

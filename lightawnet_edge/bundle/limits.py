@@ -1,19 +1,13 @@
-"""What an engine must hold: every limit that export, build and bench ask is a field here.
-
-Standard library only.
-"""
+"""What an engine must hold: every limit that export, build and bench ask is a field here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING
 
 from lightawnet_edge.errors import SpecError
-
-if TYPE_CHECKING:
-    from lightawnet_edge.scores.agreement import Agreement
+from lightawnet_edge.scores.agreement import Agreement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +40,7 @@ class AgreementLimits:
              self.mask_disagreement, "{:.2%}"),
             ("masks differ in {:.2%} of the pixels of a frame", found.worst_mask_disagreement,
              self.worst_mask_disagreement, "{:.2%}"),
-            ("probabilities of a frame differ by {:.2g} on average", found.worst_abs_probability,
+            ("probabilities differ by {:.2g} on average", found.worst_abs_probability,
              self.worst_abs_probability, "{:.2g}"),
         )  # fmt: skip
         for text, value, limit, digits in most:
@@ -80,13 +74,13 @@ class Limits:
     """Of an engine that gives something up: INT8, FP16, BF16, frozen routing. Those of the packaged
     weights differ in less than 1 % of the pixels; what finds nothing, or everything, is far
     outside."""
-    max_dice_drop: float | None = None
-    """Mean Dice per frame that approximations may cost together; None asks for nothing."""
+    routing_dice_drop: float = 0.005
+    """Mean Dice per frame that frozen kernels may cost with `auto` routing."""
 
     def __post_init__(self) -> None:
-        for name in ("int8_share", "fp16_share", "max_dice_drop"):
+        for name in ("int8_share", "fp16_share", "routing_dice_drop"):
             value = getattr(self, name)
-            if value is not None and not (isfinite(value) and 0 <= value <= 1):
+            if not (isfinite(value) and 0 <= value <= 1):
                 raise SpecError(f"The limit {name}={value} must lie between 0 and 1.")
 
     def agreement(self, *, exact: bool) -> AgreementLimits:

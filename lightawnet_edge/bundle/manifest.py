@@ -16,15 +16,23 @@ from lightawnet_edge.bundle.layers import LayerRecord
 from lightawnet_edge.bundle.store import digest_of
 from lightawnet_edge.codec import OMIT, decode, dumps, encode, loads
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.scores.agreement import Agreement
 from lightawnet_edge.specs import Precision, Routing, State, Target
 
-SCHEMA = 2  # 1: first version. 2: `digest`, over all that it says.
+# 1: first version. 2: `digest`, over all that it says; one record of agreement, one of limits.
+SCHEMA = 2
 MANIFEST = "manifest.json"
 DIGEST = "digest"
 """Key of the digest that binds contract, files and all else that a manifest says."""
 MAX_FILES = 64
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _SHOWN = 60
+_LIMITS_1 = {
+    "mean_abs_probability": "worst_abs_probability",
+    "mask_disagreement": "worst_mask_disagreement",
+    "dice": "worst_dice",
+}
+"""What schema 1 called the limits of golden frames; each was of the worst frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +66,9 @@ class Manifest:
     calibration: Source | None
     executed: Mapping[str, float]
     """Precision to share of the convolution MACs that the built engine runs in it; sums to 1."""
-    agreement: Mapping[str, float]
-    """How the built engine compares with the FP32 network on calibration frames: `frames`,
-    `mean_abs_probability`, `mask_disagreement` (share of pixels). An engine from a kit is compared
-    with the FP32 device graph, on the kit's golden frames; empty until it ran."""
+    agreement: Agreement | None
+    """How the built engine compares with the FP32 network on calibration frames. An engine from a
+    kit is compared with the FP32 device graph, on the kit's golden frames; None until it ran."""
     inputs_sha256: str
     """Digest of all that determines the bundle: equal inputs give interchangeable bundles."""
     tools: Mapping[str, str]
@@ -130,4 +137,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def _from_1(data: dict[str, Any]) -> dict[str, Any]:
     """Schema 1 had no digest: nothing tells whether such a manifest was changed."""
+    kit = data.get("kit")
+    if isinstance(kit, dict) and isinstance(kit.get("tolerance"), dict):
+        lifted = {_LIMITS_1.get(name, name): value for name, value in kit["tolerance"].items()}
+        data = {**data, "kit": {**kit, "tolerance": lifted}}
+    data = {**data, "agreement": data.get("agreement") or None}
     return {**data, DIGEST: digest_of(encode(decode(Manifest, data)))}

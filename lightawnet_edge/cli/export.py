@@ -99,6 +99,13 @@ def export(
             rich_help_panel=_INT8,
         ),
     ] = None,
+    max_disagreement: Annotated[
+        float | None,
+        typer.Option(
+            help="Fail when the masks of an engine that is not exact differ from those of FP32 in "
+            "more of the pixels. Default: 0.05, and lesions must be found again; 1 takes any.",
+        ),
+    ] = None,
     min_int8_share: Annotated[
         float | None,
         typer.Option(
@@ -198,6 +205,7 @@ def export(
         name=name or None,
         force=force,
         min_int8_share=min_int8_share,
+        max_disagreement=max_disagreement,
         method=method,
         max_dice_drop=max_dice_drop,
         kit=KitOptions(

@@ -16,6 +16,7 @@ def describe(bundle: Bundle) -> str:
         return "\n".join(filter(None, (describe_kit(bundle), choices, next_steps(bundle))))
     ran = ", ".join(f"{share:.1%} {name}" for name, share in manifest.executed.items() if share)
     agreement = manifest.agreement
+    assert agreement is not None, "an engine that was built here was compared"
     size = sum((bundle.path / name).stat().st_size for name in manifest.files)
     contract = manifest.contract
     return (
@@ -26,8 +27,8 @@ def describe(bundle: Bundle) -> str:
         f"{_method_text(manifest)}"
         f"  executes  {ran} (share of the convolution MACs, read back from the engine)\n"
         f"{_dynamic_text(manifest)}"
-        f"  differs   from FP32 PyTorch in {agreement['mask_disagreement']:.3%} of the mask pixels "
-        f"({agreement['frames']} calibration frames)\n"
+        f"  differs   from FP32 PyTorch in {agreement.mask_disagreement:.3%} of the mask pixels "
+        f"({agreement.frames} calibration frames)\n"
         f"  holds     {', '.join(manifest.files)}, {size / 1e6:.1f} MB"
     )
 

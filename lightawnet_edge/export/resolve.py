@@ -73,6 +73,7 @@ def resolve(spec: ExportSpec) -> Resolved:
             packaged=spec.calibration is None,
             kit=spec.kit,
             min_int8_share=spec.min_int8_share,
+            limits=spec.limits,
         )
     )
     freezes = routing is not Routing.DYNAMIC and meta.experts > 1

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lightawnet_edge.bundle.contract import THRESHOLD, Contract
 from lightawnet_edge.bundle.layers import check_share
+from lightawnet_edge.bundle.limits import USUAL, Limits
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
@@ -21,9 +22,6 @@ from lightawnet_edge.specs import (
 )
 from lightawnet_edge.targets import table
 from lightawnet_edge.targets.making import NO_OPTIONS, KitOptions
-
-MAX_DICE_DROP = 0.005
-"""Usual budget of `auto` routing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +55,12 @@ class ExportSpec:
     min_int8_share: float | None = None
     """Least share that an INT8 engine runs in INT8, of the MACs of convolutions with a constant
     kernel; None: 0.90. 0 takes any."""
+    max_disagreement: float | None = None
+    """Share of the mask pixels in which an engine that is not exact may differ from FP32; None:
+    0.05, and masks of lesions must have a mean Dice of 0.80 with those of FP32. 1 takes any."""
     max_dice_drop: float | None = None
     """Mean Dice per frame that approximations may cost together: frozen blocks with `auto` routing,
-    for which None is `MAX_DICE_DROP`; then INT8, whose worst layers go back to float until the rest
+    for which None is the usual one; then INT8, whose worst layers go back to float until the rest
     of the budget holds, and which None leaves alone."""
     method: Method | None = None
     """How ranges of INT8 activations follow from the calibration frames; None: the best on frames
@@ -71,6 +72,8 @@ class ExportSpec:
         if not 0 < self.threshold < 1:
             raise SpecError(f"threshold={self.threshold} must lie between 0 and 1, both excluded.")
         check_share(self.min_int8_share)
+        if self.max_disagreement is not None and not 0 <= self.max_disagreement <= 1:
+            raise SpecError(f"--max-disagreement {self.max_disagreement} must lie between 0 and 1.")
         self._check_method()
         self._check_options()
         if self.network is not None:
@@ -95,6 +98,17 @@ class ExportSpec:
         )
 
     @property
+    def limits(self) -> Limits:
+        """What the engine must hold."""
+        if self.max_disagreement is None:
+            return USUAL
+        asked = self.max_disagreement
+        dice = USUAL.approximate.dice if asked < 1 else None
+        return replace(
+            USUAL, approximate=replace(USUAL.approximate, mask_disagreement=asked, dice=dice)
+        )
+
+    @property
     def int8_budgeted(self) -> bool:
         """Whether `max_dice_drop` is also what INT8 may cost: its layers can go back to float."""
         return (
@@ -106,7 +120,7 @@ class ExportSpec:
     @property
     def routing_budget(self) -> float:
         """Dice that frozen blocks may cost with `auto` routing."""
-        return MAX_DICE_DROP if self.max_dice_drop is None else self.max_dice_drop
+        return USUAL.routing_dice_drop if self.max_dice_drop is None else self.max_dice_drop
 
     def _check_method(self) -> None:
         if self.method is not None and self.precision is not Precision.INT8:

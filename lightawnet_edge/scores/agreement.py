@@ -32,8 +32,8 @@ class Agreement:
     frames: int
     mask_disagreement: float
     """Share of mask pixels that differ, mean over frames."""
-    worst_mask_disagreement: float
-    """The same on the worst frame."""
+    worst_mask_disagreement: float | None = None
+    """The same on the worst frame; None in records that were made before it was kept."""
     mean_abs_probability: float | None = None
     """Mean over pixels and frames; None where the engine gives no probability, as the next two."""
     worst_abs_probability: float | None = None

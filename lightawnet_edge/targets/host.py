@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from functools import partial
 from itertools import islice
 from pathlib import Path
-
-import numpy as np
 
 from lightawnet_edge.bundle.choices import MethodRecord
 from lightawnet_edge.bundle.engine import Engine
@@ -16,15 +13,13 @@ from lightawnet_edge.bundle.layers import mac_shares
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.graph.quantization import Frames, Masks
 from lightawnet_edge.graph.simulation import OUTPUTS
+from lightawnet_edge.scores.agreement import Agreement, Comparison
 from lightawnet_edge.specs import Precision
 from lightawnet_edge.targets import table
 from lightawnet_edge.targets.base import Builder, Built
 from lightawnet_edge.targets.making import DEVICE_GRAPH, Made, Order, Prepared, Request, conv_layers
 
-_COMPARED_FRAMES = 4
-_FP32_MASK_TOLERANCE = 1e-3
-"""Share of pixels whose side of the threshold may differ between an exact FP32 engine and PyTorch.
-Rewrites and kernels move logits by about 1e-5, and few pixels lie that close to the threshold."""
+_COMPARED_FRAMES = 16
 
 
 def prepare(request: Request) -> Prepared:
@@ -45,16 +40,18 @@ def _make(backend: Builder, request: Request, order: Order) -> Made:
     """Build the engine, and compare it with the FP32 network.
 
     Raises:
-        CheckFailedError: An exact engine gives other masks than the network.
+        CheckFailedError: The engine is farther from the network than its limits allow.
     """
     built, method = _engine(backend, request, order)
     layers = conv_layers(built.layers, order.graph)
     order.narrate("comparing the engine with the FP32 network")
+    agreement = _agreement(backend, request, order, order.folder / built.engine)
+    _check(agreement, request, order)
     return Made(
         engine=built.engine,
         layers=layers,
         executed=mac_shares(layers),
-        agreement=_agreement(backend, request, order, order.folder / built.engine),
+        agreement=agreement,
         method=method,
     )
 
@@ -81,32 +78,38 @@ def engine_masks(backend: Builder, source: Path, precision: Precision, frames: F
             session.close()
 
 
-def _agreement(
-    backend: Builder, request: Request, order: Order, engine: Path
-) -> Mapping[str, float]:
-    """Compare the engine with the unlowered FP32 network on a few calibration frames."""
+def _agreement(backend: Builder, request: Request, order: Order, engine: Path) -> Agreement:
+    """Compare the engine with the unlowered FP32 network on calibration frames, evenly spaced."""
     contract = request.contract
     outputs = OUTPUTS if contract.probability else OUTPUTS[:1]
-    frames = request.calibration.frames(contract.frame, contract.color)
-    disagreement, difference = [], []
+    step = max(1, len(request.calibration) // _COMPARED_FRAMES)
+    frames = request.calibration.every(step, 0).frames(contract.frame, contract.color)
+    comparison = Comparison()
     session = backend.load(Engine.read(engine, request.precision), None)
     try:
         for frame in islice(frames, _COMPARED_FRAMES):
             mask, probability = order.reference(frame)
             found = session.infer(frame, outputs)
-            disagreement.append(float(np.mean(found["mask"] != mask)))
-            if contract.probability:
-                difference.append(float(np.abs(found["probability"] - probability).mean()))
+            comparison.add((mask, probability), (found["mask"], found.get("probability")))
     finally:
         session.close()
-    share = float(np.mean(disagreement))
+    return comparison.agreement()
+
+
+def _check(found: Agreement, request: Request, order: Order) -> None:
     exact = request.precision is Precision.FP32 and not order.frozen
-    if exact and not share <= _FP32_MASK_TOLERANCE:
+    if out := list(request.limits.agreement(exact=exact).shortfalls(found)):
         versions = ", ".join(f"{name} {known}" for name, known in order.tools.items())
-        raise CheckFailedError(
-            f"The FP32 engine's masks differ from PyTorch's in {share:.2%} of the pixels, expected "
-            f"at most {_FP32_MASK_TOLERANCE:.1%}. No bundle was written; the versions were "
-            f"{versions}."
+        remedy = (
+            ""
+            if exact
+            else (
+                " Give calibration frames of the kind that the network was trained on, export with "
+                "--fp32, or take it as it is with --max-disagreement 1."
+            )
         )
-    means = {"mean_abs_probability": float(np.mean(difference))} if difference else {}
-    return {"frames": len(disagreement), "mask_disagreement": share, **means}
+        raise CheckFailedError(
+            f"The {str(request.precision).upper()} engine is not what its network is in PyTorch, "
+            f"on {found.frames} calibration frames: {'; '.join(out)}. No bundle was written; the "
+            f"versions were {versions}.{remedy}"
+        )

@@ -11,12 +11,14 @@ from lightawnet_edge.bundle.choices import MethodRecord
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.kit import USUAL_SETTINGS, BuilderSettings, Kit
 from lightawnet_edge.bundle.layers import LayerRecord
+from lightawnet_edge.bundle.limits import USUAL, Limits
 from lightawnet_edge.bundle.manifest import Manifest
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.graph.quantization import MasksOf
 from lightawnet_edge.graph.simulation import Runs
 from lightawnet_edge.graph.view import GraphView
 from lightawnet_edge.progress import Narrate
+from lightawnet_edge.scores.agreement import Agreement
 from lightawnet_edge.specs import Precision, Routing, State, Target
 
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ class Request:
     kit: KitOptions = NO_OPTIONS
     min_int8_share: float | None = None
     """As in the spec of an export."""
+    limits: Limits = USUAL
+    """What the engine must hold."""
 
 
 class Quantize(Protocol):
@@ -114,7 +118,7 @@ class Made:
     engine: str
     layers: tuple[LayerRecord, ...]
     executed: Mapping[str, float]
-    agreement: Mapping[str, float]
+    agreement: Agreement | None
     state: State = State.BUILT
     kit: Kit | None = None
     method: MethodRecord | None = None

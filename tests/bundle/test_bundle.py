@@ -20,6 +20,7 @@ from lightawnet_edge.bundle.manifest import MANIFEST, SCHEMA, Manifest, Source, 
 from lightawnet_edge.bundle.store import digest_of, replace_file, sha256_of, staged_folder
 from lightawnet_edge.codec import encode
 from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.scores.agreement import Agreement
 from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
 
 CONTRACT = Contract(
@@ -46,7 +47,7 @@ def manifest(folder: Path, **changes: Any) -> Manifest:
         checkpoint=Source(name="polypgen", sha256="ab" * 32),
         calibration=Source(name="samples", sha256="cd" * 32, frames=16),
         executed={"int8": 0.75, "fp32": 0.25},
-        agreement={"mean_abs_probability": 0.0},
+        agreement=Agreement(frames=4, mask_disagreement=0.0),
         inputs_sha256="ef" * 32,
         tools={"openvino": "2026.4"},
         machine={"cpu": "a CPU"},

@@ -50,7 +50,7 @@ def test_each_limit_is_asked() -> None:
     assert list(limits.shortfalls(found())) == [
         "masks differ in 0.20% of the pixels, expected at most 0.10%",
         "masks differ in 0.40% of the pixels of a frame, expected at most 0.30%",
-        "probabilities of a frame differ by 0.002 on average, expected at most 0.001",
+        "probabilities differ by 0.002 on average, expected at most 0.001",
         (
             "the masks of lesions have a mean Dice of 0.990 with those of FP32, expected at least "
             "0.995"

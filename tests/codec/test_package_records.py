@@ -22,8 +22,9 @@ from lightawnet_edge.bundle.choices import (
     RoutingRecord,
 )
 from lightawnet_edge.bundle.contract import Contract
-from lightawnet_edge.bundle.kit import Binding, BuilderSettings, Kit, Replay, Tolerance
+from lightawnet_edge.bundle.kit import Binding, BuilderSettings, Kit
 from lightawnet_edge.bundle.layers import LayerRecord
+from lightawnet_edge.bundle.limits import AgreementLimits
 from lightawnet_edge.bundle.manifest import (
     DIGEST,
     SCHEMA,
@@ -49,6 +50,7 @@ from lightawnet_edge.machine.cuda_driver import CudaDevice
 from lightawnet_edge.machine.gpu_state import GpuState
 from lightawnet_edge.machine.machine import Machine, MachineState
 from lightawnet_edge.model.metadata import CheckpointMeta
+from lightawnet_edge.scores.agreement import Agreement
 from lightawnet_edge.specs import (
     ColorOrder,
     Method,
@@ -73,10 +75,12 @@ KIT = Kit(
     tensorrt="10.3", capabilities=(87,), typed=True, float_layers=("out",), dla=True,
     builder=BuilderSettings(workspace_mib=512, optimization_level=5),
     numerics={"onnx": {"frames": 16, "mean_abs_probability": 0.001, "dice_fp32": None}},
-    tolerance=Tolerance(mean_abs_probability=0.02, mask_disagreement=0.01, dice=0.95),
+    tolerance=AgreementLimits(
+        worst_abs_probability=0.02, worst_mask_disagreement=0.01, worst_dice=0.95
+    ),
     min_int8_share=0.9, trtexec="trtexec --onnx=int8.onnx --saveEngine=engine.plan",
     bound=Binding(tensorrt="TensorRT 10.3.0", capabilities=(87, 86), device="Orin", cuda="12.6"),
-    replay=Replay(
+    replay=Agreement(
         frames=4, mean_abs_probability=None, mask_disagreement=0.001, worst_abs_probability=None,
         worst_mask_disagreement=0.004, worst_dice=0.991,
     ),
@@ -84,7 +88,7 @@ KIT = Kit(
 PENDING = Kit(
     graph="g.onnx", golden="golden.npz", device="d", jetpack=None, tensorrt="10.3",
     capabilities=(87,), typed=False,
-    tolerance=Tolerance(mean_abs_probability=0.02, mask_disagreement=0, dice=1),
+    tolerance=AgreementLimits(worst_abs_probability=0.02),
 )  # fmt: skip
 ROUTING = RoutingRecord(
     max_dice_drop=0.005, calibrated_frames=16, measured_frames=48, has_truth=True, dice=0.91,
@@ -111,7 +115,7 @@ MANIFEST = Manifest(
     files={"engine.plan": "01" * 32, "device.onnx": "23" * 32},
     checkpoint=Source(name="polypgen", sha256="ab" * 32, frames=1),
     calibration=Source(name="samples", sha256="cd" * 32, frames=16),
-    executed={"int8": 0.75, "fp32": 0.25}, agreement={"frames": 16, "mask_disagreement": 0.001},
+    executed={"int8": 0.75, "fp32": 0.25}, agreement=Agreement(frames=16, mask_disagreement=0.001),
     inputs_sha256="ef" * 32, tools={"tensorrt-rtx": "1.7"},
     machine={"cpu": "a CPU", "isa": ["avx2"], "cores": 2}, layers=(LAYER,), state=State.UNCHECKED,
     kit=KIT, chosen=ROUTING, method=METHOD,

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.choices import MethodRecord, RoutingDecision, RoutingRecord
 from lightawnet_edge.bundle.engine import Engine
-from lightawnet_edge.bundle.kit import BuilderSettings, Tolerance
+from lightawnet_edge.bundle.kit import BuilderSettings
+from lightawnet_edge.bundle.limits import AgreementLimits
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.codec import encode
 from lightawnet_edge.data.likeness import PRINTS
@@ -32,7 +33,7 @@ from lightawnet_edge.targets.openvino.engine import OpenVinoBackend
 from lightawnet_edge.targets.tensorrt import typed_graph
 from lightawnet_edge.targets.tensorrt.devices import find_platform
 from lightawnet_edge.targets.tensorrt.expected import golden_of, tolerance_for
-from lightawnet_edge.targets.tensorrt.golden import GOLDEN, Golden, replay, shortfalls
+from lightawnet_edge.targets.tensorrt.golden import GOLDEN, Golden, replay
 from lightawnet_edge.targets.tensorrt.kit_text import next_steps
 from lightawnet_edge.targets.tensorrt.request import check_set
 from tests.conftest import SIZE, blobs, write_pairs
@@ -82,7 +83,7 @@ def test_a_kit_says_what_it_is_for_and_that_it_is_not_built(kits: Kits, dataset:
     assert bundle.path.name == "tiny-tensorrt-fp16-jetson-orin"
     assert manifest.state is State.PENDING
     assert set(manifest.files) == {"device.onnx", "typed.onnx", GOLDEN, PRINTS}
-    assert (manifest.executed, manifest.agreement) == ({}, {})
+    assert (manifest.executed, manifest.agreement) == ({}, None)
     assert {layer.requested for layer in manifest.layers} == {Precision.FP16, Precision.FP32}
     assert all(layer.macs and layer.executed is None for layer in manifest.layers)
     assert kit is not None
@@ -201,7 +202,7 @@ def test_the_typed_graph_passes_its_own_golden_frames(kits: Kits) -> None:
     golden = Golden.read(bundle.path / kit.golden)
     assert golden.frames.shape == (4, 64, 64, 3)
     session = OnnxRuntimeBackend().load(Engine.read(bundle.path / kit.graph, Precision.FP32), 1)
-    assert not shortfalls(replay(session, golden), kit.tolerance)
+    assert not list(kit.tolerance.shortfalls(replay(session, golden)))
 
 
 def test_an_engine_for_rtx_is_built_at_once_and_says_that_it_never_ran(kits: Kits) -> None:
@@ -281,7 +282,7 @@ def test_a_kit_without_probability_is_checked_by_it_all_the_same(
     session = OnnxRuntimeBackend().load(Engine.read(bundle.path / kit.graph, Precision.FP32), 1)
     found = replay(session, golden)
     assert found.mean_abs_probability is None
-    assert not shortfalls(found, kit.tolerance)
+    assert not list(kit.tolerance.shortfalls(found))
 
 
 def test_fp32_needs_no_second_graph_and_settings_go_along(
@@ -473,28 +474,28 @@ def test_the_tolerance_grows_with_what_the_simulation_gives_on_the_worst_golden_
 
     golden = golden_of(flat(4, 8), exact)
     tolerance = tolerance_for(golden, simulation)
-    assert tolerance.mean_abs_probability == pytest.approx(0.001 + 3 * 2 * 0.5 / 100)
-    assert tolerance.mask_disagreement == pytest.approx(0.001 + 3 * 2 / 100)
-    assert tolerance.dice == pytest.approx(0.98 - 3 * (1 - 28 / 30))
-    assert tolerance_for(golden, exact) == Tolerance(
-        mean_abs_probability=1e-3, mask_disagreement=1e-3, dice=0.98
+    assert tolerance.worst_abs_probability == pytest.approx(0.001 + 3 * 2 * 0.5 / 100)
+    assert tolerance.worst_mask_disagreement == pytest.approx(0.001 + 3 * 2 / 100)
+    assert tolerance.worst_dice == pytest.approx(0.98 - 3 * (1 - 28 / 30))
+    assert tolerance_for(golden, exact) == AgreementLimits(
+        worst_abs_probability=1e-3, worst_mask_disagreement=1e-3, worst_dice=0.98
     )
-    assert tolerance_for(golden, nothing).dice == 0.5, "whatever is simulated"
+    assert tolerance_for(golden, nothing).worst_dice == 0.5, "whatever is simulated"
 
 
 def test_an_engine_that_loses_a_lesion_is_out_of_tolerance() -> None:
     golden = golden_of(flat(2, 0), exact)
-    tolerance = Tolerance(mean_abs_probability=1, mask_disagreement=1, dice=0.9)
+    tolerance = AgreementLimits(worst_abs_probability=1, worst_mask_disagreement=1, worst_dice=0.9)
     found = replay(Replayed(nothing), golden)
     assert found.worst_dice == 0
-    (reason,) = shortfalls(found, tolerance)
+    (reason,) = tolerance.shortfalls(found)
     assert reason == (
         "the mask of a lesion has a Dice of 0.000 with that of FP32, expected at least 0.900"
     )
-    assert not shortfalls(replay(Replayed(exact), golden), tolerance)
+    assert not list(tolerance.shortfalls(replay(Replayed(exact), golden)))
     empty = replay(Replayed(exact), golden_of(flat(0), exact))
     assert empty.worst_dice is None
-    assert not shortfalls(empty, tolerance)
+    assert not list(tolerance.shortfalls(empty))
 
 
 def test_openvinos_integer_kernels_pass_the_golden_frames_of_an_int8_kit(
@@ -508,7 +509,7 @@ def test_openvinos_integer_kernels_pass_the_golden_frames_of_an_int8_kit(
     found = replay(session, Golden.read(bundle.path / kit.golden))
     assert found.mean_abs_probability is not None
     assert found.mean_abs_probability > 1e-5, "it does not compute in FP32"
-    assert not shortfalls(found, kit.tolerance)
+    assert not list(kit.tolerance.shortfalls(found))
 
 
 def test_golden_frames_that_cannot_be_read_say_so(tmp_path: Path) -> None:

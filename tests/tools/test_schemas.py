@@ -25,7 +25,7 @@ EARLIER = Path(__file__).parents[1] / "codec" / "documents"
 
 DEVICE = DeviceRecord(
     manifest_sha256="ab" * 32, created="2026-01-31T12:00:00+00:00", state=State.UNCHECKED,
-    engine="engine.plan", engine_sha256="cd" * 32, executed={"int8": 1.0}, agreement={},
+    engine="engine.plan", engine_sha256="cd" * 32, executed={"int8": 1.0},
     bound=Binding(tensorrt="TensorRT 10.3.0", capabilities=(87,), device="Orin", cuda="12.6"),
     layers=(LayerRecord(name="e1", requested=Precision.INT8, executed=Precision.INT8, macs=9),),
     tools={"tensorrt": "10.3.0"}, machine={"cpu": "a CPU", "isa": ["asimd"], "cores": 6},

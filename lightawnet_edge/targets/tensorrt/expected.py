@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge.bundle.contract import Contract
-from lightawnet_edge.bundle.kit import Tolerance
+from lightawnet_edge.bundle.limits import AgreementLimits
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.graph.simulation import Runs
-from lightawnet_edge.targets.tensorrt.golden import Golden, shows_lesion
+from lightawnet_edge.scores.agreement import Comparison, shows_lesion
+from lightawnet_edge.targets.tensorrt.golden import Golden
 
 GOLDEN_FRAMES = 4
 _ROOM = 3.0
 """How much farther from FP32 than its simulation a good engine may be on the same frames. OpenVINO
 with its integer kernels never was, of seven graphs on any four of 120 or 146 frames (2000 draws
 each); with a factor 2 it was once in 67 of one graph's draws, with 1 in every fifth."""
-_FLOOR = Tolerance(mean_abs_probability=1e-3, mask_disagreement=1e-3, dice=0.98)
-"""What kernels may differ by where the simulation sees nothing, as in FP32."""
+_SMALL, _CLOSE = 1e-3, 0.98
+"""What kernels may differ by where the simulation sees nothing, as in FP32; and the Dice then."""
 _LEAST_DICE = 0.5
 """An engine that finds less than that of a lesion's mask never passes, whatever is simulated."""
 
@@ -44,23 +44,21 @@ def golden_of(frames: Iterable[UInt8], run: Runs) -> Golden:
     )
 
 
-def tolerance_for(golden: Golden, simulation: Runs) -> Tolerance:
+def tolerance_for(golden: Golden, simulation: Runs) -> AgreementLimits:
     """How far an engine may be from FP32 on any golden frame, from how far its simulation is."""
-    masks, probabilities = zip(*map(simulation, golden.frames), strict=True)
+    comparison = Comparison()
     assert golden.probabilities is not None
-    loss = 1 - min(golden.dices(masks), default=1.0)
-    return Tolerance(
-        mean_abs_probability=_FLOOR.mean_abs_probability
-        + _ROOM * _worst(np.abs(np.stack(probabilities) - golden.probabilities)),
-        mask_disagreement=_FLOOR.mask_disagreement
-        + _ROOM * _worst(np.stack(masks) != golden.masks),
-        dice=max(_LEAST_DICE, _FLOOR.dice - _ROOM * loss),
+    for frame, mask, exact in zip(golden.frames, golden.masks, golden.probabilities, strict=True):
+        comparison.add((mask, exact), simulation(frame))
+    found = comparison.agreement()
+    assert found.worst_abs_probability is not None
+    assert found.worst_mask_disagreement is not None
+    loss = 0.0 if found.worst_dice is None else 1 - found.worst_dice
+    return AgreementLimits(
+        worst_abs_probability=min(1.0, _SMALL + _ROOM * found.worst_abs_probability),
+        worst_mask_disagreement=min(1.0, _SMALL + _ROOM * found.worst_mask_disagreement),
+        worst_dice=max(_LEAST_DICE, _CLOSE - _ROOM * loss),
     )
-
-
-def _worst(values: NDArray[Any]) -> float:
-    """Mean over the pixels of the frame where it is largest; the first axis counts frames."""
-    return float(values.mean(axis=tuple(range(1, values.ndim))).max())
 
 
 def spread(check: CalibrationSet, contract: Contract) -> Iterator[UInt8]:

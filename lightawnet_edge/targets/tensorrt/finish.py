@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.device_record import ANOTHER, RECORD, DeviceRecord, write_record
-from lightawnet_edge.bundle.kit import Binding, Kit, Replay
+from lightawnet_edge.bundle.kit import Binding, Kit
 from lightawnet_edge.bundle.layers import LayerRecord, fp16_shortfall, int8_shortfall, mac_shares
 from lightawnet_edge.bundle.manifest import Manifest
 from lightawnet_edge.bundle.store import replace_file
@@ -28,11 +28,12 @@ from lightawnet_edge.errors import (
 from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
 from lightawnet_edge.machine.machine import machine_summary
 from lightawnet_edge.progress import Narrate
+from lightawnet_edge.scores.agreement import Agreement
 from lightawnet_edge.specs import Precision, State
 from lightawnet_edge.targets.base import Built, Session
 from lightawnet_edge.targets.tensorrt.builder import build, import_tensorrt, timing_cache_name
 from lightawnet_edge.targets.tensorrt.engine import inspect
-from lightawnet_edge.targets.tensorrt.golden import Golden, replay, shortfalls
+from lightawnet_edge.targets.tensorrt.golden import Golden, replay
 from lightawnet_edge.targets.tensorrt.log import convolution_records, parse_inspector
 from lightawnet_edge.targets.tensorrt.options import (
     BuildOptions,
@@ -224,14 +225,14 @@ def _built(
 
 def _replayed(
     trt: Any, session: Session, kit: Kit, golden: Golden, layers: tuple[LayerRecord, ...]
-) -> tuple[Replay, tuple[LayerRecord, ...]]:
+) -> tuple[Agreement, tuple[LayerRecord, ...]]:
     """Run the golden frames, refuse what is out of tolerance, and ask the engine for its layers."""
     try:
         found = replay(session, golden)
         layers = _inspected(trt, session, layers)
     finally:
         session.close()
-    if out := shortfalls(found, kit.tolerance):
+    if out := list(kit.tolerance.shortfalls(found)):
         raise CheckFailedError(
             f"The engine does not compute what its FP32 graph does: {'; '.join(out)} (worst of "
             f"{found.frames} golden frames)."
@@ -274,7 +275,7 @@ def _told(manifest: Manifest, kit: Kit, plan: bytes, built: tuple[LayerRecord, .
         kit=kit,
         layers=layers,
         executed=mac_shares(layers),
-        agreement=_agreement(kit.replay) if kit.replay else {},
+        agreement=kit.replay,
         files={**manifest.files, manifest.engine: hashlib.sha256(plan).hexdigest()},
         tools={**manifest.tools, tool.lower(): version},
     )
@@ -295,12 +296,3 @@ def _check_precision(manifest: Manifest, kit: Kit, narrate: Narrate) -> None:
     ) or fp16_shortfall(manifest.precision, layers)
     if shortfall is not None:
         raise CheckFailedError(f"The engine runs in another precision than its graph: {shortfall}")
-
-
-def _agreement(found: Replay) -> Mapping[str, float]:
-    error = found.mean_abs_probability
-    return {
-        "frames": found.frames,
-        "mask_disagreement": found.mask_disagreement,
-        **({} if error is None else {"mean_abs_probability": error}),
-    }

@@ -11,14 +11,12 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from lightawnet_edge.bundle.kit import Replay, Tolerance
 from lightawnet_edge.errors import ArtifactError, CheckFailedError
+from lightawnet_edge.scores.agreement import Agreement, Comparison, shows_lesion
 from lightawnet_edge.scores.masks import score_mask
 from lightawnet_edge.targets.base import Session
 
 GOLDEN = "golden.npz"
-LESION = 0.01
-"""Share of the pixels from which a mask shows a lesion: of fewer, Dice tells little."""
 _NONE = np.zeros(0, np.float32)
 
 
@@ -67,60 +65,21 @@ class Golden:
             ) from error
 
 
-def shows_lesion(mask: NDArray[np.uint8]) -> bool:
-    """Whether so much of a mask is set that its Dice tells something."""
-    return bool(np.mean(mask > 0) >= LESION)
-
-
-def replay(session: Session, golden: Golden) -> Replay:
+def replay(session: Session, golden: Golden) -> Agreement:
     """Run an engine on the golden frames.
 
     Raises:
         CheckFailedError: It gives a probability that is not finite.
     """
     outputs = ("mask",) if golden.probabilities is None else ("mask", "probability")
-    errors: list[float] = []
-    masks: list[NDArray[np.uint8]] = []
+    comparison = Comparison()
     for index, frame in enumerate(golden.frames):
         found: dict[str, NDArray[Any]] = session.infer(frame, outputs)
-        masks.append(found["mask"])
-        if golden.probabilities is None:
-            continue
-        if not np.isfinite(found["probability"]).all():
+        probability = found.get("probability")
+        if probability is not None and not np.isfinite(probability).all():
             raise CheckFailedError(
                 f"The engine gives probabilities that are not finite on golden frame {index}."
             )
-        error = np.abs(found["probability"] - golden.probabilities[index])
-        errors.append(float(error.mean()))
-    pairs = zip(masks, golden.masks, strict=True)
-    differing = [float(np.mean(mask != exact)) for mask, exact in pairs]
-    return Replay(
-        frames=len(masks),
-        mean_abs_probability=float(np.mean(errors)) if errors else None,
-        mask_disagreement=float(np.mean(differing)),
-        worst_abs_probability=max(errors, default=None),
-        worst_mask_disagreement=max(differing),
-        worst_dice=min(golden.dices(masks), default=None),
-    )
-
-
-def shortfalls(found: Replay, tolerance: Tolerance) -> Sequence[str]:
-    """Say where a replay is out of tolerance; nothing where it is not."""
-    error = found.worst_abs_probability
-    texts = []
-    if error is not None and error > tolerance.mean_abs_probability:
-        texts.append(
-            f"probabilities differ by {error:.2g} on average, expected at most "
-            f"{tolerance.mean_abs_probability:.2g}"
-        )
-    if found.worst_mask_disagreement > tolerance.mask_disagreement:
-        texts.append(
-            f"masks differ in {found.worst_mask_disagreement:.2%} of the pixels, expected at most "
-            f"{tolerance.mask_disagreement:.2%}"
-        )
-    if found.worst_dice is not None and found.worst_dice < tolerance.dice:
-        texts.append(
-            f"the mask of a lesion has a Dice of {found.worst_dice:.3f} with that of FP32, "
-            f"expected at least {tolerance.dice:.3f}"
-        )
-    return texts
+        exact = None if golden.probabilities is None else golden.probabilities[index]
+        comparison.add((golden.masks[index], exact), (found["mask"], probability))
+    return comparison.agreement()

@@ -7,20 +7,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightawnet_edge.bundle.kit import Kit, Tolerance
+from lightawnet_edge.bundle.kit import Kit
 from lightawnet_edge.bundle.layers import LayerRecord
+from lightawnet_edge.bundle.limits import AgreementLimits
 from lightawnet_edge.bundle.manifest import Manifest, Source
 from lightawnet_edge.calibration.frames import CalibrationSet, tell_of
 from lightawnet_edge.codec import encode
 from lightawnet_edge.graph.simulation import simulated
 from lightawnet_edge.progress import Narrate
+from lightawnet_edge.scores.agreement import shows_lesion
 from lightawnet_edge.specs import Precision, State
 from lightawnet_edge.targets.making import DEVICE_GRAPH, Made, Order, Prepared, Request, conv_layers
 from lightawnet_edge.targets.tensorrt.builder import ENGINE
 from lightawnet_edge.targets.tensorrt.devices import RTX
 from lightawnet_edge.targets.tensorrt.expected import golden_of, spread, tolerance_for
 from lightawnet_edge.targets.tensorrt.finish import finish
-from lightawnet_edge.targets.tensorrt.golden import GOLDEN, shows_lesion
+from lightawnet_edge.targets.tensorrt.golden import GOLDEN
 from lightawnet_edge.targets.tensorrt.request import DeviceBuild, check_set, device_build
 from lightawnet_edge.targets.tensorrt.trtexec import trtexec_line
 from lightawnet_edge.targets.tensorrt.typed_graph import (
@@ -96,7 +98,7 @@ def _make(request: Request, build: DeviceBuild, check: CalibrationSet, order: Or
         engine=ENGINE,
         layers=conv_layers(asked, order.graph),
         executed={},
-        agreement={},
+        agreement=None,
         state=State.PENDING,
         kit=_kit(request, build, typed, graph, check.source, tolerance),
         method=typed.method,
@@ -137,7 +139,7 @@ def _kit(
     typed: TypedGraph,
     graph: str,
     source: Source,
-    tolerance: Tolerance,
+    tolerance: AgreementLimits,
 ) -> Kit:
     platform = build.platform
     line = None

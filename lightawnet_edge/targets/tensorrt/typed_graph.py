@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from lightawnet_edge.bundle.choices import MethodRecord
 from lightawnet_edge.errors import EdgeError
-from lightawnet_edge.graph.comparison import Numerics, Truths, compare
+from lightawnet_edge.graph.comparison import Truths, compare
 from lightawnet_edge.graph.magnitudes import magnitudes
 from lightawnet_edge.graph.quantization import Frames
 from lightawnet_edge.graph.simulation import Runs, simulated, simulated_masks
 from lightawnet_edge.graph.typed import islands, to_fp16
 from lightawnet_edge.graph.view import GraphView
 from lightawnet_edge.progress import Narrate
+from lightawnet_edge.scores.agreement import Agreement
 from lightawnet_edge.specs import Precision
 from lightawnet_edge.targets.making import DEVICE_GRAPH, Order, Quantize
 from lightawnet_edge.targets.tensorrt.second_opinion import in_openvino
@@ -56,9 +57,9 @@ class TypedGraph:
     """Nodes that a weakly typed builder must hold in FP32; empty where the graph says it."""
     simulation: Runs
     """Runs it in its types, on this CPU."""
-    numerics: Numerics
+    numerics: Agreement
     """How far the simulation is from the FP32 graph."""
-    second: Numerics | None = None
+    second: Agreement | None = None
     """The same by OpenVINO, whose kernels are others; None where it cannot run the graph."""
     method: MethodRecord | None = None
     """How INT8 ranges were found."""

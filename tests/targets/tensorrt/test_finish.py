@@ -21,7 +21,8 @@ from lightawnet_edge import Segmenter
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.device_record import ANOTHER, RECORD, read_record
 from lightawnet_edge.bundle.engine import Engine
-from lightawnet_edge.bundle.kit import Binding, BuilderSettings, Tolerance
+from lightawnet_edge.bundle.kit import Binding, BuilderSettings
+from lightawnet_edge.bundle.limits import AgreementLimits
 from lightawnet_edge.bundle.manifest import (
     MANIFEST,
     manifest_text,
@@ -103,8 +104,11 @@ def test_an_engine_that_computes_right_makes_a_built_bundle(rtx: Path) -> None:
     assert manifest.state is State.BUILT
     assert manifest.kit is not None
     assert manifest.kit.replay is not None
-    assert manifest.kit.replay.frames == manifest.agreement["frames"] == 4
-    assert 0 <= manifest.agreement["mean_abs_probability"] < 1e-3
+    assert manifest.kit.replay == manifest.agreement
+    assert manifest.agreement is not None
+    assert manifest.agreement.frames == 4
+    assert manifest.agreement.mean_abs_probability is not None
+    assert 0 <= manifest.agreement.mean_abs_probability < 1e-3
     assert manifest.executed["fp16"] > 0.9
     assert manifest.tools["tensorrt-rtx"].startswith("1.")
     assert Bundle.open(rtx).engine.binding is not None
@@ -219,7 +223,7 @@ def test_an_engine_that_cannot_run_here_is_left_unchecked(rtx: Path) -> None:
     assert result.not_replayed == "there is no NVIDIA driver."
     manifest = Bundle.open(rtx).manifest
     assert manifest.state is State.UNCHECKED
-    assert manifest.agreement == {}
+    assert manifest.agreement is None
     with pytest.raises(
         BackendUnavailableError, match=r"an engine that never ran .* lightawnet-edge build"
     ):
@@ -264,7 +268,7 @@ def test_an_engine_that_gives_nan_is_refused_whatever_the_tolerance(rtx: Path) -
             self.closed = True
 
     broken = Broken()
-    rewrite(rtx, tolerance=Tolerance(mean_abs_probability=9, mask_disagreement=1, dice=0))
+    rewrite(rtx, tolerance=AgreementLimits())
     with pytest.raises(CheckFailedError, match="not finite on golden frame 0"):
         build_kit(rtx, open_session=lambda *_: broken)
     assert broken.closed
