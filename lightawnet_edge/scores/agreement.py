@@ -121,9 +121,9 @@ class Comparison:
             dice=_mean(self._dices),
             worst_dice=min(self._dices, default=None),
             dice_fp32=_mean([exact for exact, _ in self._scores]),
-            dice_drop=drop and drop.mean,
-            dice_drop_low=drop and drop.low,
-            dice_drop_high=drop and drop.high,
+            dice_drop=None if drop is None else drop.mean,
+            dice_drop_low=None if drop is None else drop.low,
+            dice_drop_high=None if drop is None else drop.high,
             worst_dice_drop=max(drops, default=None),
         )
 

@@ -183,7 +183,7 @@ def test_a_bundle_of_schema_1_still_opens(tmp_path: Path) -> None:
 
 def mutated(data: Any, rng: random.Random) -> Any:
     """The same values with one of them changed, taken away, doubled or nested."""
-    strange = [
+    strange: list[Any] = [
         None, True, -1, 0, 7, 2**70, 1e400, float("nan"), "", "x" * 5000, "\ud800", "../x", [], {},
         [[[[[[]]]]]], {"a": {"b": {}}}, "int4", "0" * 64,
     ]  # fmt: skip

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.choices import MethodRecord, RoutingDecision, RoutingRecord
+from lightawnet_edge.bundle.contract import Port
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.kit import BuilderSettings
 from lightawnet_edge.bundle.limits import AgreementLimits
@@ -26,7 +27,7 @@ from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.graph.simulation import Runs
 from lightawnet_edge.specs import Method, Precision, Routing, State, Target
-from lightawnet_edge.targets.base import Port, Ports
+from lightawnet_edge.targets.base import Ports
 from lightawnet_edge.targets.making import KitOptions
 from lightawnet_edge.targets.onnx.engine import OnnxRuntimeBackend
 from lightawnet_edge.targets.openvino.engine import OpenVinoBackend

@@ -8,7 +8,7 @@ import pytest
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.scores.agreement import Agreement, Comparison, shows_lesion
 
-HALF = np.repeat(np.uint8([[0], [255]]), 8, axis=0).repeat(16, axis=1)
+HALF = np.repeat(np.array([[0], [255]], np.uint8), 8, axis=0).repeat(16, axis=1)
 """(16, 16): the lower half is foreground."""
 NONE = np.zeros_like(HALF)
 PROBABILITY = (HALF / 255).astype(np.float32)
@@ -37,7 +37,7 @@ def test_means_are_over_frames_and_the_worst_is_kept() -> None:
     assert (found.mean_abs_probability, found.worst_abs_probability) == (0.125, 0.25)
     assert found.max_abs_probability == 0.5
     assert found.worst_dice == pytest.approx(2 * 64 / (64 + 128))
-    assert found.dice == pytest.approx((1 + found.worst_dice) / 2)
+    assert found.dice == pytest.approx((1 + 2 * 64 / (64 + 128)) / 2)
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])

@@ -9,11 +9,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from lightawnet_edge.bundle.contract import Port
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.specs import Precision, Target
 from lightawnet_edge.targets import table
-from lightawnet_edge.targets.base import WARMUP, Port, kind_of
+from lightawnet_edge.targets.base import WARMUP, kind_of
 
 # TensorRT needs a device: its tests are its own.
 EACH = pytest.mark.parametrize("target", [Target.ONNX, Target.OPENVINO], ids=str)

@@ -81,6 +81,7 @@ def test_export_builds_and_compares_it(exported: Callable[..., Path]) -> None:
     manifest = Bundle.open(exported("exact")).manifest
     assert (manifest.target, manifest.engine) == (Target("mine"), "engine.mine")
     assert manifest.executed["fp32"] == 1
+    assert manifest.agreement is not None
     assert manifest.agreement.mask_disagreement < 1e-3
     assert "onnxruntime" in manifest.tools
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from lightawnet_edge.bundle.contract import Port
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.targets.base import Port, Ports, Tensors
+from lightawnet_edge.targets.base import Ports, Tensors
 from lightawnet_edge.targets.session import SerialSession, warmed_up
 
 FRAME = np.zeros((2, 3), np.uint8)

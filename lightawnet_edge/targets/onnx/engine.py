@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from lightawnet_edge.bundle.contract import Port
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
@@ -21,7 +22,6 @@ from lightawnet_edge.specs import Precision
 from lightawnet_edge.targets.base import (
     WARMUP,
     Built,
-    Port,
     Ports,
     ReadBack,
     Tensors,

@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from lightawnet_edge.bundle.contract import Port
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
@@ -17,7 +18,6 @@ from lightawnet_edge.specs import Precision
 from lightawnet_edge.targets.base import (
     WARMUP,
     Built,
-    Port,
     Ports,
     ReadBack,
     Tensors,

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lightawnet_edge.bundle.contract import Port
 from lightawnet_edge.bundle.kit import Binding
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
 from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
-from lightawnet_edge.targets.base import DeviceTime, Port, Ports, Tensors, handed_over
+from lightawnet_edge.targets.base import DeviceTime, Ports, Tensors, handed_over
 from lightawnet_edge.targets.session import SerialSession
 from lightawnet_edge.targets.tensorrt.cuda_runtime import Cuda, open_cuda
 from lightawnet_edge.targets.tensorrt.devices import AMPERE

@@ -19,6 +19,7 @@ import pytest
 
 from lightawnet_edge import Segmenter
 from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.contract import Port
 from lightawnet_edge.bundle.device_record import ANOTHER, RECORD, read_record
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.kit import Binding, BuilderSettings
@@ -40,7 +41,7 @@ from lightawnet_edge.errors import (
 from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
 from lightawnet_edge.specs import Precision, State, Target
 from lightawnet_edge.targets import table
-from lightawnet_edge.targets.base import Built, Port, Ports, Session
+from lightawnet_edge.targets.base import Built, Ports, Session
 from lightawnet_edge.targets.onnx.engine import OnnxRuntimeBackend
 from lightawnet_edge.targets.tensorrt import finish
 from lightawnet_edge.targets.tensorrt.builder import build

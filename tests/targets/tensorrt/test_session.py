@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lightawnet_edge.bundle.contract import Port
 from lightawnet_edge.bundle.kit import Binding
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
-from lightawnet_edge.targets.base import Port
 from lightawnet_edge.targets.tensorrt.cuda_runtime import Cuda, open_cuda
 from lightawnet_edge.targets.tensorrt.session import TensorRtSession, check_binding
 from tests.targets.tensorrt.host_cuda import (
