@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lightawnet_edge.approximation.sensitivity import Study
-from lightawnet_edge.bundle.choices import RestoreRecord
+from lightawnet_edge.bundle.choices import RestoreRecord, RestoreStep
 from lightawnet_edge.bundle.engine import parts
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.progress import Narrate
@@ -69,7 +69,9 @@ def restore(
             study.probe.in_float(study.engine, study.exact, layer, file)
             _replace(file, study.engine)
             drop = float(np.mean(exact - study.dice(study.engine, Precision.INT8)))
-            record = replace(record, steps={**record.steps, layer: drop})
+            record = replace(
+                record, steps=(*record.steps, RestoreStep(layer=layer, dice_drop=drop))
+            )
             narrate(f"{layer} back in float: {drop:+.4f} Dice lost")
             if drop <= max_dice_drop:
                 return record

@@ -58,6 +58,15 @@ class RoutingRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreStep:
+    """A layer that went back to float."""
+
+    layer: str
+    dice_drop: float
+    """Mean Dice lost per frame against FP32 with it and all before it in float."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreRecord:
     """Layers of an INT8 engine that went back to float, so that it holds a budget of Dice."""
 
@@ -71,20 +80,20 @@ class RestoreRecord:
     """Whether Dice is that against masks; else against the FP32 masks."""
     dice_drop: float
     """Mean Dice lost per frame against FP32 with every layer in INT8."""
-    steps: Mapping[str, float] = field(default_factory=dict)
-    """Layer to the same with it and all before it in float, in the order of the decisions."""
+    steps: tuple[RestoreStep, ...] = ()
+    """In the order of the decisions."""
 
     @property
     def left(self) -> float:
         """Mean Dice lost per frame in the end."""
-        return [self.dice_drop, *self.steps.values()][-1]
+        return self.steps[-1].dice_drop if self.steps else self.dice_drop
 
     def __str__(self) -> str:
         truth = "" if self.has_truth else " with the FP32 masks"
         return (
             f"costs {self.left:+.4f} Dice{truth} of at most {self.max_dice_drop:g} "
             f"({self.frames} {'held-out' if self.held_out else 'calibration'} frames); back in "
-            f"float: {', '.join(self.steps) or 'nothing'}"
+            f"float: {', '.join(step.layer for step in self.steps) or 'nothing'}"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ DIGEST = "digest"
 MAX_FILES = 64
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _SHOWN = 60
+_Turn = Callable[[dict[str, Any]], dict[str, Any]]
 _LIMITS_1 = {
     "mean_abs_probability": "worst_abs_probability",
     "mask_disagreement": "worst_mask_disagreement",
@@ -137,9 +138,31 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def _from_1(data: dict[str, Any]) -> dict[str, Any]:
     """Schema 1 had no digest: nothing tells whether such a manifest was changed."""
-    kit = data.get("kit")
-    if isinstance(kit, dict) and isinstance(kit.get("tolerance"), dict):
-        lifted = {_LIMITS_1.get(name, name): value for name, value in kit["tolerance"].items()}
-        data = {**data, "kit": {**kit, "tolerance": lifted}}
-    data = {**data, "agreement": data.get("agreement") or None}
-    return {**data, DIGEST: digest_of(encode(decode(Manifest, data)))}
+    lifted = {
+        **data,
+        "agreement": data.get("agreement") or None,
+        **_changed(data, "kit", "tolerance", _limits_from_1),
+        **_changed(data, "method", "restored", _restored_from_1),
+    }
+    return {**lifted, DIGEST: digest_of(encode(decode(Manifest, lifted)))}
+
+
+def _changed(data: dict[str, Any], outer: str, inner: str, change: _Turn) -> dict[str, Any]:
+    """One table within another, changed; nothing where there is none."""
+    holder = data.get(outer)
+    if not (isinstance(holder, dict) and isinstance(holder.get(inner), dict)):
+        return {}
+    return {outer: {**holder, inner: change(holder[inner])}}
+
+
+def _limits_from_1(limits: dict[str, Any]) -> dict[str, Any]:
+    return {_LIMITS_1.get(name, name): value for name, value in limits.items()}
+
+
+def _restored_from_1(restored: dict[str, Any]) -> dict[str, Any]:
+    """Its steps were sorted by name when written. The last held the budget, none before it did."""
+    steps = restored.get("steps")
+    if not isinstance(steps, dict):
+        return restored
+    drops = sorted(steps.items(), key=lambda step: -float(step[1]))
+    return {**restored, "steps": [{"layer": layer, "dice_drop": drop} for layer, drop in drops]}

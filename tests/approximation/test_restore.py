@@ -52,7 +52,7 @@ def test_nothing_goes_back_where_the_budget_holds(study: Study) -> None:
     before = study.engine.read_bytes()
     made = partial(restore, study, LAYERS, held_out=False, has_truth=False, narrate=print)
     record = made(max_dice_drop=1.0)
-    assert record.steps == {}
+    assert record.steps == ()
     assert record.left == record.dice_drop > 0
     assert study.engine.read_bytes() == before
 
@@ -66,13 +66,13 @@ def test_the_worst_go_back_until_the_budget_holds_and_every_step_is_recorded(stu
     record = restore(
         study, LAYERS, max_dice_drop=budget, held_out=True, has_truth=False, narrate=told.append
     )
-    assert next(iter(record.steps)) == max(LAYERS, key=lambda layer: alone[layer])
+    assert record.steps[0].layer == max(LAYERS, key=lambda layer: alone[layer])
     assert record.left <= budget
     assert record.left == pytest.approx(1 - study.dice(study.engine, Precision.INT8).mean())
     assert any("alone" in text for text in told)
     whole = MethodRecord(method=Method.MSE, scale_frames=4, restored=record)
     assert decode(MethodRecord, encode(whole)) == whole
-    assert f"back in float: {', '.join(record.steps)}" in str(record)
+    assert f"back in float: {', '.join(step.layer for step in record.steps)}" in str(record)
 
 
 def test_a_budget_that_cannot_be_held_is_refused(study: Study) -> None:

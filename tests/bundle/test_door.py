@@ -16,10 +16,11 @@ import pytest
 from lightawnet_edge.bundle import bundle as door
 from lightawnet_edge.bundle import files
 from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.choices import MethodRecord, RestoreRecord, RestoreStep
 from lightawnet_edge.bundle.manifest import MANIFEST, Manifest, write_manifest
 from lightawnet_edge.bundle.store import sha256_of
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError
-from lightawnet_edge.specs import State
+from lightawnet_edge.specs import Method, State
 from tests.conftest import MakeBundle
 
 SCHEMA_1 = Path(__file__).with_name("manifest-schema1.json")
@@ -311,3 +312,30 @@ def test_a_manifest_that_is_nested_without_end_is_refused(bundle: Bundle) -> Non
     (bundle.path / MANIFEST).write_bytes(b'{"schema": ' + b"[" * 1_000_000)
     with pytest.raises(ArtifactError, match="cannot be understood"):
         Bundle.open(bundle.path)
+
+
+def test_the_order_in_which_layers_went_back_to_float_survives(bundle: Bundle) -> None:
+    """Names are sorted in a manifest: an order is a list."""
+    steps = tuple(
+        RestoreStep(layer=name, dice_drop=drop) for name, drop in (("z", 0.3), ("a", 0.1))
+    )
+    restored = RestoreRecord(
+        max_dice_drop=0.2, frames=4, held_out=True, has_truth=True, dice_drop=0.5, steps=steps
+    )
+    method = MethodRecord(method=Method.MSE, scale_frames=8, restored=restored)
+    write_manifest(bundle.path, replace(bundle.manifest, method=method))
+    found = Bundle.open(bundle.path).manifest.method
+    assert found is not None
+    assert found.restored is not None
+    assert found.restored.left == 0.1
+
+    def as_schema_1(data: dict[str, Any]) -> None:
+        data["schema"] = 1
+        del data["digest"]
+        data["method"]["restored"]["steps"] = {"a": 0.3, "z": 0.1}
+
+    edited(bundle, as_schema_1)
+    found = Bundle.open(bundle.path).manifest.method
+    assert found is not None
+    assert found.restored is not None
+    assert found.restored.left == 0.1

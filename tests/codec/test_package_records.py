@@ -18,6 +18,7 @@ from lightawnet_edge.benchmarks.timing import Timing
 from lightawnet_edge.bundle.choices import (
     MethodRecord,
     RestoreRecord,
+    RestoreStep,
     RoutingDecision,
     RoutingRecord,
 )
@@ -101,7 +102,10 @@ METHOD = MethodRecord(
     method=Method.ENTROPY, scale_frames=32, held_out=8, dice={"entropy": 0.98, "mse": 0.97},
     restored=RestoreRecord(
         max_dice_drop=0.005, frames=8, held_out=True, has_truth=False, dice_drop=0.01,
-        steps={"out": 0.006, "u1/expand": 0.004},
+        steps=(
+            RestoreStep(layer="u1/expand", dice_drop=0.006),
+            RestoreStep(layer="out", dice_drop=0.004),
+        ),
     ),
 )  # fmt: skip
 MANIFEST = Manifest(
