@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.machine.cuda_driver import find_device
-from lightawnet_edge.machine.machine import default_threads, read_machine
+from lightawnet_edge.machine.machine import default_threads, int8_saturates, read_machine
 from lightawnet_edge.specs import Target
 from lightawnet_edge.targets import table
 from lightawnet_edge.targets.traits import Traits
@@ -24,6 +24,11 @@ _TOOLS = (
     ("kornia", "train", "training"),
     ("accelerate", "train", "training"),
     ("opencv-python-headless", "media", "reading images and videos"),
+)
+
+_SATURATES = (
+    "products of 8-bit integers saturate without VNNI: openvino engines get weights of 7 bits, "
+    "onnx takes slower kernels that are exact"
 )
 
 
@@ -104,6 +109,8 @@ def _cpu() -> Finding:
     has = {name: sorted(flags & set(machine.isa)) for name, flags in fast.items()}
     can = tuple(f"fast {name} ({', '.join(flags)})" for name, flags in has.items() if flags)
     cannot = tuple(f"no fast {name}" for name, flags in has.items() if not flags)
+    if int8_saturates():
+        cannot = (*cannot, _SATURATES)
     cores = f"{machine.cores} core{'s' if machine.cores > 1 else ''}, {machine.cpus} threads"
     if machine.quota_cpus is not None:
         cores += f", a CPU quota of {machine.quota_cpus:g}: engines take {default_threads()}"

@@ -22,3 +22,12 @@ def test_a_cpu_quota_is_told(
     monkeypatch.setattr(doctor, "read_machine", lambda: machine)
     monkeypatch.setattr(doctor, "default_threads", lambda: 2)
     assert doctor.examine()[0].can[1] == line
+
+
+@pytest.mark.parametrize("saturates", [True, False])
+def test_a_cpu_whose_integers_saturate_is_told(
+    saturates: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "int8_saturates", lambda: saturates)
+    told = [line for line in doctor.examine()[0].cannot if "saturate without VNNI" in line]
+    assert bool(told) is saturates

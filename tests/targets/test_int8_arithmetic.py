@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from lightawnet_edge.bundle.engine import Engine
+from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.machine.machine import int8_saturates
 from lightawnet_edge.specs import Precision, Target
 from lightawnet_edge.targets import table
+from lightawnet_edge.targets.openvino import engine
 
 CHANNELS, SIDE = 32, 8
 STEPS = {1: 1 << 13, 3: 1 << 17}
@@ -77,16 +80,52 @@ def cases(peak: int, side: int) -> list[tuple[NDArray[np.uint8], NDArray[np.int8
     ]
 
 
+def engine_of(weight: NDArray[np.int8]) -> Engine:
+    data = convolution(weight).SerializeToString()
+    return Engine(name="conv.onnx", files={"conv.onnx": data}, precision=Precision.INT8)
+
+
+def check(target: Target, frame: NDArray[np.uint8], weight: NDArray[np.int8]) -> None:
+    """Let a target convolve integers, and compare."""
+    conv, backend = engine_of(weight), table.get(target)
+    (layer,) = backend.read_back(conv).layers
+    assert layer.executed is Precision.INT8
+    found = backend.load(conv, 1).infer(frame, ("y",))["y"]
+    np.testing.assert_array_equal(found, exact(frame, weight))
+
+
 @pytest.mark.parametrize("side", [1, 3])
 def test_onnx_runtime_computes_in_exact_integers_on_every_cpu(side: int) -> None:
     for frame, weight in cases(127, side):
-        data = convolution(weight).SerializeToString()
-        engine = Engine(name="conv.onnx", files={"conv.onnx": data}, precision=Precision.INT8)
-        backend = table.get(Target.ONNX)
-        (layer,) = backend.read_back(engine).layers
-        assert layer.executed is Precision.INT8
-        found = backend.load(engine, 1).infer(frame, ("y",))["y"]
-        np.testing.assert_array_equal(found, exact(frame, weight))
+        check(Target.ONNX, frame, weight)
+
+
+@pytest.mark.parametrize("side", [1, 3])
+def test_openvino_computes_in_exact_integers_or_says_why_it_cannot(side: int) -> None:
+    for frame, weight in cases(64, side):
+        check(Target.OPENVINO, frame, weight)
+    for frame, weight in cases(127, side):
+        if int8_saturates():
+            with pytest.raises(BackendUnavailableError, match="may saturate"):
+                check(Target.OPENVINO, frame, weight)
+        else:
+            check(Target.OPENVINO, frame, weight)
+
+
+def test_an_engine_whose_products_may_saturate_is_refused_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "int8_saturates", lambda: True)
+    _, weight = cases(65, 1)[0]
+    backend = table.get(Target.OPENVINO)
+    for ask in (backend.read_back, partial(backend.load, threads=None)):
+        with pytest.raises(BackendUnavailableError) as caught:
+            ask(engine_of(weight))
+        assert str(caught.value) == (
+            "'openvino int8' cannot run here: this CPU has no VNNI and adds products of 8-bit "
+            "integers in 16 bits, where those of 1 convolutions may saturate, e.g. 'conv'. "
+            "Export the bundle on such a CPU, where weights get 7 bits, or with --target onnx."
+        )
 
 
 @pytest.mark.parametrize("side", [1, 3])

@@ -13,7 +13,7 @@ from lightawnet_edge.bundle.contract import Port
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import CONVOLUTION, LayerRecord
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
-from lightawnet_edge.machine.machine import default_threads
+from lightawnet_edge.machine.machine import default_threads, int8_saturates
 from lightawnet_edge.specs import Precision
 from lightawnet_edge.targets.base import (
     WARMUP,
@@ -24,6 +24,7 @@ from lightawnet_edge.targets.base import (
     handed_over,
     kind_of,
 )
+from lightawnet_edge.targets.openvino.convolutions import SUFFIX, asked, refuse_saturation
 from lightawnet_edge.targets.session import SerialSession, warmed_up
 
 ENGINE = "engine.xml"
@@ -42,12 +43,6 @@ _EXECUTED = {
     "i8": Precision.INT8,
     "u8": Precision.INT8,
 }
-# The ONNX reader splits Conv with a bias into a convolution of this suffix and an addition.
-_SUFFIX = "/WithoutBiases"
-# Operators through which a quantized tensor stays quantized, and a kernel's stored integers reach
-# the convolution.
-_KEEPERS = frozenset({"MaxPool", "Reshape", "Split", "Squeeze", "Transpose", "VariadicSplit"})
-_UNPACKERS = frozenset({"Convert", "Multiply", "Reshape", "Subtract", "Transpose"})
 
 
 class OpenVinoBackend:
@@ -86,14 +81,19 @@ class OpenVinoBackend:
         threads: int | None = None,
         frames: Sequence[NDArray[Any]] = (),
     ) -> ReadBack:
-        """Ask the compiled model, whose layers carry the names of those that went into them."""
+        """Ask the compiled model, whose layers carry the names of those that went into them.
+
+        Raises:
+            ArtifactError: OpenVINO does not take the engine.
+            BackendUnavailableError: Its integers would saturate on this CPU.
+        """
         with _errors(engine.path):
             model = self._read(engine)
             compiled = self._compile(model, engine.precision, threads, profiled=bool(frames))
             runtime = {
                 op.get_friendly_name(): _info(op) for op in compiled.get_runtime_model().get_ops()
             }
-            convolutions = _convolutions(model, engine.precision)
+            convolutions = asked(model, _EXECUTED[_HINTS[engine.precision]])
             layers, names = _records(convolutions, runtime)
             timed, call_s = _timed(compiled, frames)
         others = [
@@ -114,6 +114,7 @@ class OpenVinoBackend:
 
         Raises:
             ArtifactError: OpenVINO does not take the engine.
+            BackendUnavailableError: Its integers would saturate on this CPU.
         """
 
         def make() -> OpenVinoSession:
@@ -138,6 +139,8 @@ class OpenVinoBackend:
             "PERF_COUNT": profiled,
             "INFERENCE_NUM_THREADS": threads or default_threads(),  # its own sees no CPU quota
         }
+        if int8_saturates():
+            refuse_saturation(model)
         return self._core.compile_model(model, "CPU", config)
 
 
@@ -177,29 +180,6 @@ def _port(found: Any) -> Port:
     return Port(shape=tuple(sides), dtype=found.get_element_type().to_dtype().name)
 
 
-def _convolutions(model: Any, precision: Precision) -> dict[str, Precision]:
-    """Each convolution of a model, by its name in the device graph, to what it is asked for."""
-    unquantized = _EXECUTED[_HINTS[precision]]
-    return {
-        op.get_friendly_name().removesuffix(_SUFFIX): Precision.INT8
-        if _is_quantized(op.input_value(0), _KEEPERS)
-        and _is_quantized(op.input_value(1), _UNPACKERS)
-        else unquantized
-        for op in model.get_ordered_ops()
-        if kind_of(op.get_type_name()) == CONVOLUTION
-    }
-
-
-def _is_quantized(value: Any, transparent: frozenset[str]) -> bool:
-    """Whether a tensor comes from a quantizer, or from stored integers."""
-    node = value.get_node()
-    while node.get_type_name() in transparent:
-        node = node.input_value(0).get_node()
-    if node.get_type_name() == "Constant":
-        return node.get_output_element_type(0).get_type_name() in ("i8", "u8")
-    return bool(node.get_type_name() == "FakeQuantize")
-
-
 def _info(op: Any) -> dict[str, str]:
     """What the CPU plugin says of a layer of a compiled model."""
     info = op.get_rt_info()
@@ -214,7 +194,7 @@ def _records(
     ran, names = {}, {}
     for layer, info in runtime.items():
         for original in info["originalLayersNames"].split(","):
-            name = original.removesuffix(_SUFFIX)
+            name = original.removesuffix(SUFFIX)
             if name in convolutions and kind_of(info["layerType"]) == CONVOLUTION:
                 ran[name], names[layer] = info, name
     records = []

@@ -15,6 +15,7 @@ import numpy as np
 
 from lightawnet_edge.calibration.ranges import LEVELS, Histogram, clip
 from lightawnet_edge.errors import BackendUnavailableError
+from lightawnet_edge.machine.machine import int8_saturates
 from lightawnet_edge.specs import Method
 
 if TYPE_CHECKING:
@@ -52,7 +53,13 @@ class OpenVinoDraft:
             preset=nncf.QuantizationPreset.MIXED,  # LeakyReLU leaves negative values: asymmetric
             ignored_scope=nncf.IgnoredScope(patterns=[*floats, *FLOAT_NODES], validate=False),
             # On this network it changes no mask (docs/quantization.md).
-            advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=True),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                disable_bias_correction=True,
+                # Without VNNI products of two bytes are added in 16 bits: weights get 7 of theirs.
+                overflow_fix=nncf.OverflowFix.ENABLE
+                if int8_saturates()
+                else nncf.OverflowFix.FIRST_LAYER,
+            ),
         )
         sources = {_source(fq).get_friendly_name() for fq in _quantizers(self._model)}
         self._seen = _observe(openvino.Core().read_model(device_graph), sources, frames)
