@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import hashlib
 import json
 import os
@@ -11,6 +13,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+"""Of Linux, `renameat2(2)`."""
 
 
 def sha256_of(path: Path) -> str:
@@ -50,7 +55,8 @@ def staged_folder(path: Path) -> Iterator[Path]:
     """Give a folder to fill beside `path`; rename it to `path` when the block ends without error.
 
     An existing `path` stays whole until the new one is complete, and stays when the block fails.
-    A process killed between the two renames of a replacement leaves it as `.NAME.old-*/bundle`.
+    Linux swaps the two at once. Elsewhere a process killed between the two renames of a replacement
+    leaves the old one as `.NAME.old-*/bundle`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.new-"))
@@ -67,6 +73,9 @@ def _move_into_place(new: Path, path: Path) -> None:
     if not path.exists():
         new.replace(path)
         return
+    if _exchange(new, path):
+        shutil.rmtree(new, ignore_errors=True)
+        return
     old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old-"))
     path.replace(old / "bundle")
     try:
@@ -76,3 +85,17 @@ def _move_into_place(new: Path, path: Path) -> None:
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two names of a folder at once; False where the system or the disk cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    if rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(other))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lightawnet_edge.bundle.lock import writing
 from lightawnet_edge.bundle.store import sha256_of, staged_folder
 from lightawnet_edge.calibration.coverage import (
     AlikeTo,
@@ -52,11 +53,16 @@ def design(
     names them. Of frames that are alike, one at most is chosen.
 
     Raises:
-        SpecError: Too few frames are left, or `out` is in the way.
+        SpecError: Too few frames are left, `out` is in the way, or another process writes it.
         ArtifactError: A folder, split, image, mask or checkpoint is missing or cannot be read.
         ModuleNotFoundError: Stability is asked for, and torch is not installed.
     """
-    _refuse_in_the_way(out, force=spec.force)
+    with writing(out):
+        _refuse_in_the_way(out, force=spec.force)
+        return _design(spec, out, on_step, narrate)
+
+
+def _design(spec: DesignSpec, out: Path, on_step: OnStep, narrate: Narrate) -> SetRecord:
     groups = read_groups(spec.groups) if spec.groups else None
     pool = read_pool(spec, on_step, narrate)
     prints = [one.print for one in pool.candidates]

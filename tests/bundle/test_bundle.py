@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -282,6 +283,29 @@ def test_a_failed_stage_leaves_the_old_bundle(bundle: Bundle) -> None:
     assert content(bundle.path.parent) == before
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux swaps two names at once")
+def test_a_replaced_folder_is_never_missing(tmp_path: Path) -> None:
+    path = tmp_path / "bundle"
+    ended, missed = threading.Event(), []
+
+    def look() -> None:
+        while not ended.is_set():
+            try:
+                path.stat()
+            except FileNotFoundError as error:
+                missed.append(error)
+
+    stage(path, lambda: None)
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    for _ in range(300):
+        stage(path, lambda: None)
+    ended.set()
+    watcher.join()
+    assert not missed
+    assert [file.name for file in tmp_path.iterdir()] == ["bundle"], "and nothing old is left"
+
+
 def test_a_rename_that_fails_puts_the_old_bundle_back(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +317,7 @@ def test_a_rename_that_fails_puts_the_old_bundle_back(
             raise PermissionError(13, "Permission denied")
         return rename(self, target)
 
+    monkeypatch.setattr("lightawnet_edge.bundle.store._exchange", lambda *_: False)
     with pytest.raises(PermissionError):
         stage(bundle.path, lambda: monkeypatch.setattr(Path, "replace", fails_for_new_folders))
     assert content(bundle.path.parent) == before

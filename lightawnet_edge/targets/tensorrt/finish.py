@@ -18,6 +18,7 @@ from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.device_record import ANOTHER, RECORD, DeviceRecord, write_record
 from lightawnet_edge.bundle.kit import Binding, Kit
 from lightawnet_edge.bundle.layers import LayerRecord, fp16_shortfall, int8_shortfall, mac_shares
+from lightawnet_edge.bundle.lock import writing
 from lightawnet_edge.bundle.manifest import Manifest
 from lightawnet_edge.bundle.store import replace_file
 from lightawnet_edge.errors import (
@@ -83,13 +84,20 @@ def build_kit(
         open_session: Loads a plan for the replay.
 
     Raises:
-        SpecError: The bundle is no kit, or made for another device or kind of TensorRT.
+        SpecError: The bundle is no kit, or made for another device or kind of TensorRT; or another
+            process writes it.
         ArtifactError: A file has changed, or TensorRT does not take the graph.
         BackendUnavailableError: TensorRT or the device is missing, or an engine would be replaced
             that was proven by one that cannot be; nothing was changed.
         CheckFailedError: The engine computes something else, or in another precision; nothing was
             changed.
     """
+    Bundle.open(path, remakes_engine=True)  # no lock beside nothing
+    with writing(path):
+        return _build_kit(path, force, narrate, open_session)
+
+
+def _build_kit(path: Path, force: bool, narrate: Narrate, open_session: OpenSession) -> BuildResult:
     bundle = Bundle.open(path, remakes_engine=True)
     manifest = bundle.manifest
     if manifest.kit is None:
