@@ -23,7 +23,7 @@ from tests.calibration.conftest import MakePool
 
 
 def spec(pool: Path, held_out: Path, **changes: Any) -> DesignSpec:
-    values: dict[str, Any] = {"data": pool, "evaluation": held_out, "frames": 8}
+    values: dict[str, Any] = {"data": pool, "evaluation": held_out, "frames": 8, "stability": False}
     return DesignSpec(**(values | changes))
 
 
@@ -235,7 +235,7 @@ def test_the_record_tells_how_stable_scales_are(
 ) -> None:
     stages: set[str] = set()
     record = design(
-        spec(pool, held_out, weights=str(checkpoint)), tmp_path / "set",
+        spec(pool, held_out, stability=True, weights=str(checkpoint)), tmp_path / "set",
         on_step=lambda step: stages.add(step.stage),
     )  # fmt: skip
     assert stages == {"reading the evaluation set", "reading the pool", "measuring scales"}
