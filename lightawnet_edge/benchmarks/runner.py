@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from lightawnet_edge import __version__
+from lightawnet_edge.benchmarks.contest import Contest
 from lightawnet_edge.benchmarks.overlap import find_overlap, refuse_overlap
 from lightawnet_edge.benchmarks.plan import BenchSpec, by_name, find_bundles, make_plans
 from lightawnet_edge.benchmarks.process import COMMAND
 from lightawnet_edge.benchmarks.result import BenchResult, Failure
-from lightawnet_edge.benchmarks.session import Session
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.data.frameset import FrameSet
 from lightawnet_edge.data.listing import describe_unused
@@ -61,30 +61,30 @@ def bench(
     if not spec.allow_overlap:
         refuse_overlap(overlap)
     with ExitStack() as stack:
-        session = Session(spec, frames, on_step, stack)
-        session.start(plans, command)
+        contest = Contest(spec, frames, on_step, stack)
+        contest.start(plans, command)
         before = read_state()
-        session.time()
+        contest.time()
         after = read_state()
-        session.score()
-        session.read_back()
-        records = session.records()
-        pictures = session.pictures(records)
+        contest.score()
+        contest.read_back()
+        records = contest.records()
+        pictures = contest.pictures(records)
     return BenchResult(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         version=__version__,
-        settings=_settings(spec, session.threads),
+        settings=_settings(spec, contest.threads),
         machine=read_machine(),
         before=before,
         after=after,
         records=records,
         failures=tuple(
             Failure(bundle=name, reason=str(error), exit_code=error.exit_code)
-            for name, error in session.errors.items()
+            for name, error in contest.errors.items()
         ),
-        skipped=session.skipped,
-        doubted=session.doubts(),
-        gpu=session.gpu,
+        skipped=contest.skipped,
+        doubted=contest.doubts(),
+        gpu=contest.gpu,
         power_mode=read_power_mode(),
         overlap={
             name: None if matches is None else tuple(match.stem for match in matches)

@@ -23,7 +23,7 @@ _QUALITIES = range(85, 20, -5)
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
+class Cell:
     """A frame (H, W, 3) in RGB, its truth and its mask (H, W), and a word about it."""
 
     label: str
@@ -32,7 +32,7 @@ class Tile:
     mask: NDArray[np.bool_]
 
 
-def contact_sheet(tiles: Sequence[Tile], max_bytes: int = 150_000) -> bytes:
+def contact_sheet(tiles: Sequence[Cell], max_bytes: int = 150_000) -> bytes:
     """A JPEG with four tiles a row; its quality is lowered until it fits `max_bytes`.
 
     Raises:
@@ -52,7 +52,7 @@ def contact_sheet(tiles: Sequence[Tile], max_bytes: int = 150_000) -> bytes:
     raise SpecError(f"{len(tiles)} frames do not fit into {max_bytes} bytes. Show fewer.")
 
 
-def _draw(tile: Tile) -> UInt8:
+def _draw(tile: Cell) -> UInt8:
     """A frame in the middle of its tile, under its label."""
     cv2 = opencv()
     ratio = min(_TILE.height / tile.frame.shape[0], _TILE.width / tile.frame.shape[1])

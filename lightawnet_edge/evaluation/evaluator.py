@@ -21,7 +21,7 @@ from lightawnet_edge.data.frameset import FrameFile, FrameSet
 from lightawnet_edge.data.listing import describe_unused
 from lightawnet_edge.data.pixels import Mask, UInt8, opencv
 from lightawnet_edge.errors import CheckFailedError, SpecError
-from lightawnet_edge.evaluation.contact_sheet import Tile, contact_sheet
+from lightawnet_edge.evaluation.contact_sheet import Cell, contact_sheet
 from lightawnet_edge.evaluation.evaluation import (
     EVALUATION_JSON,
     SCHEMA,
@@ -205,7 +205,7 @@ def write_evaluation(measured: Measured, folder: Path) -> Path:
         file = files[frame.stem]
         picture, truth = file.read_pair()
         mask = measured.segment(file.read(measured.segment.color))
-        tiles.append(Tile(f"{number}  Dice {frame.dice:.2f}", picture, truth, mask))
+        tiles.append(Cell(f"{number}  Dice {frame.dice:.2f}", picture, truth, mask))
     text = dumps(result, schema=SCHEMA, indent=1, sort_keys=False)
     replace_file(folder / WORST_JPEG, contact_sheet(tiles))
     replace_file(folder / EVALUATION_JSON, text.encode())

@@ -8,10 +8,10 @@ import pytest
 
 from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.evaluation.contact_sheet import PREDICTION, TRUTH, Tile, contact_sheet
+from lightawnet_edge.evaluation.contact_sheet import PREDICTION, TRUTH, Cell, contact_sheet
 
 
-def tile(height: int, width: int, noise: bool = False) -> Tile:
+def tile(height: int, width: int, noise: bool = False) -> Cell:
     rng = np.random.default_rng(0)
     frame = np.full((height, width, 3), 90, np.uint8)
     if noise:
@@ -19,7 +19,7 @@ def tile(height: int, width: int, noise: bool = False) -> Tile:
     truth, mask = np.zeros((2, height, width), np.bool_)
     truth[height // 4 : height // 2, width // 4 : width // 2] = True
     mask[height // 2 + 4 :, width // 2 + 4 :] = True
-    return Tile("1", frame, truth, mask)
+    return Cell("1", frame, truth, mask)
 
 
 def decode(data: bytes) -> UInt8:
@@ -48,7 +48,7 @@ def test_tall_and_wide_frames_keep_their_shape_in_equal_tiles() -> None:
 
 def test_empty_masks_have_no_outline() -> None:
     blank = tile(60, 60)
-    nothing = Tile("1", blank.frame, blank.truth & False, blank.mask & False)
+    nothing = Cell("1", blank.frame, blank.truth & False, blank.mask & False)
     picture = decode(contact_sheet([nothing]))
     assert near(picture, TRUTH) == near(picture, PREDICTION) == 0
 

@@ -64,7 +64,7 @@ class _Engine:
     layers: tuple[LayerRecord, ...] = ()
 
 
-class Session:
+class Contest:
     """Takes engines through the stages of a benchmark; one that fails leaves, the others go on."""
 
     def __init__(
