@@ -17,7 +17,7 @@ import torch
 
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.layers import mac_shares
-from lightawnet_edge.bundle.manifest import MANIFEST
+from lightawnet_edge.bundle.manifest import MANIFEST, SCHEMA
 from lightawnet_edge.bundle.store import sha256_of
 from lightawnet_edge.data.likeness import PRINTS, read_prints
 from lightawnet_edge.errors import (
@@ -378,6 +378,6 @@ def test_a_gray_network_with_minmax_scaling_runs_whole(tmp_path: Path) -> None:
 
 def test_the_json_of_a_manifest_is_sorted_and_has_its_schema(bundles: Bundles) -> None:
     data = json.loads((bundles["onnx", "int8"] / MANIFEST).read_text())
-    assert data["schema"] == 1
+    assert data["schema"] == SCHEMA
     assert list(data) == sorted(data)
     assert data["contract"]["outputs"]["mask"]["values"] == [0, 255]
