@@ -42,6 +42,13 @@ def option(
     return field(default=default, metadata={_KEY: told})
 
 
+def flag_of(item: Any) -> str:
+    """What a dataclass field that is an option is called on the command line."""
+    told = option_of(item)
+    named = (told.off,) if told and told.off else told.flags if told else ()
+    return named[0] if named else f"--{item.name.replace('_', '-')}"
+
+
 def option_of(item: Any) -> Option | None:
     """The option that a dataclass field is; None for a field that no command asks for."""
     found: Option | None = item.metadata.get(_KEY)

@@ -11,8 +11,11 @@ from typing import Any
 
 from lightawnet_edge.bundle.limits import AgreementLimits
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.options import option
 from lightawnet_edge.scores.agreement import Agreement
 
+PANEL = "TensorRT"
+"""Group of options in the help."""
 _TOP_LEVEL = 5
 """A builder's highest optimization level."""
 
@@ -25,14 +28,30 @@ class BuilderSettings:
         SpecError: A number is out of range.
     """
 
-    workspace_mib: int = 1024
-    """Limit of scratch memory, in MiB."""
-    optimization_level: int | None = None
-    """0 (builds fast) to 5 (runs fast); None leaves it to the builder."""
-    version_compatible: bool = False
-    """Whether the plan shall load with later versions; it then carries host code."""
-    hardware_compatible: bool = False
-    """Whether the plan shall load on every GPU from Ampere on."""
+    workspace_mib: int = option(
+        "Most scratch memory that the builder may use, in MiB.",
+        "--workspace",
+        default=1024,
+        panel=PANEL,
+    )
+    optimization_level: int | None = option(
+        "0 (builds fast) to 5 (runs fast). Default: the builder's own.",
+        "--opt-level",
+        default=None,
+        panel=PANEL,
+    )
+    version_compatible: bool = option(
+        "The plan loads with later minor versions, too; it then carries host code.",
+        "--version-compatible",
+        default=False,
+        panel=PANEL,
+    )
+    hardware_compatible: bool = option(
+        "The plan loads on every GPU from Ampere on; not for a Jetson.",
+        "--hardware-compatible",
+        default=False,
+        panel=PANEL,
+    )
 
     def __post_init__(self) -> None:
         level = self.optimization_level

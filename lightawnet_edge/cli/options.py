@@ -15,16 +15,18 @@ from lightawnet_edge.options import Option, option_of
 Options = dict[str, Any]
 """Fields of a spec to what the command line gives for them."""
 Command = Callable[..., None]
-_HERE = "options"
 
 
-def takes(spec: type[Any], *, unset: bool = False) -> Callable[[Command], Command]:
-    """Give a command the options of a spec in the place of its parameter `options`.
+def takes(
+    spec: type[Any], *, unset: bool = False, into: str = "options"
+) -> Callable[[Command], Command]:
+    """Give a command the options of a spec in the place of one of its parameters.
 
     Args:
         spec: Dataclass whose fields are made by `lightawnet_edge.options.option`.
-        unset: Whether options that are left out are left out of `options`, too, because something
-            else than the spec's default may stand for them.
+        unset: Whether options that are left out are left out of what is given, too, because
+            something else than the spec's default may stand for them.
+        into: Name of the parameter; a command may take the options of several specs.
     """
     asked = list(_asked(spec, unset=unset))
 
@@ -37,11 +39,11 @@ def takes(spec: type[Any], *, unset: bool = False) -> Callable[[Command], Comman
                 value = given.pop(one.name)
                 if not (unset and value is None):
                     options[one.name] = one.read(value)
-            command(**given, options=options)
+            command(**given, **{into: options})
 
         parameters: list[inspect.Parameter] = []
         for parameter in own.parameters.values():
-            if parameter.name == _HERE:
+            if parameter.name == into:
                 parameters += [one.parameter for one in asked]
             else:
                 parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))

@@ -11,6 +11,7 @@ from lightawnet_edge.bundle.limits import USUAL, Limits
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
+from lightawnet_edge.options import option
 from lightawnet_edge.specs import (
     ColorOrder,
     Method,
@@ -30,41 +31,61 @@ class ExportSpec:
 
     target: Target
     precision: Precision
-    weights: str = DEFAULT_WEIGHTS
-    """Checkpoint file, or name of packaged weights."""
-    routing: Routing | None = None
-    """None: static for INT8, dynamic otherwise."""
-    frame: Size | None = None
-    """Size of the camera's frames; None takes the network's input size."""
-    network: Size | None = None
-    """Input size of the network; None takes the checkpoint's."""
+    weights: str = option("Checkpoint file, or name of packaged weights.", default=DEFAULT_WEIGHTS)
+    routing: Routing | None = option(
+        "Kernels computed per frame (exact), frozen to the calibration mean, or each as "
+        "--max-dice-drop allows. Default: static for INT8, dynamic otherwise.",
+        default=None,
+        metavar="dynamic|static|auto",
+    )
+    max_dice_drop: float | None = option(
+        "Mean Dice per frame that approximations may cost together, as measured: with --routing "
+        f"auto layers that would break it stay dynamic (default {USUAL.routing_dice_drop:g}), with "
+        "--int8 the worst layers go back to float until the rest of it holds.",
+        default=None,
+    )
+    frame: Size | None = option(
+        "HEIGHTxWIDTH of the camera's frames. Default: the network's input.", default=None
+    )
+    network: Size | None = option(
+        "Input size of the network. Default: the checkpoint's.", default=None
+    )
     color: ColorOrder | None = None
     """None: RGB, or gray for a network of one input channel."""
-    threshold: float = THRESHOLD
-    probability: bool = True
-    """Whether the engine has the output `probability` beside the mask."""
-    calibration: Path | None = None
-    """Frames for static routing, INT8 scales and the comparison; None: packaged samples."""
-    out: Path = Path("engines")
-    name: str | None = None
-    """Name of the bundle's folder; None: weights, target, precision, and what is special."""
-    force: bool = False
-    """Build again where an equal bundle stands, replace where another one does."""
+    threshold: float = option("Probability from which a pixel is foreground.", default=THRESHOLD)
+    probability: bool = option(
+        "Leave out the output 'probability': mask alone.", off="--no-probability", default=True
+    )
+    calibration: Path | None = option(
+        "Folder of real frames that set scales and routing, and that the engine is compared on. "
+        "Default: packaged samples.",
+        default=None,
+    )
+    out: Path = option("Folder of bundles.", "--out", "-o", default=Path("engines"))
+    name: str | None = option("Name of the bundle. Default: made from the request.", default=None)
+    force: bool = option(
+        "Build again, and replace a bundle of this name.", "--force", default=False
+    )
     replace: bool = False
     """Replace a bundle that was made from other inputs, but keep an equal one."""
-    min_int8_share: float | None = None
-    """Least share that an INT8 engine runs in INT8, of the MACs of convolutions with a constant
-    kernel; None: 0.90. 0 takes any."""
-    max_disagreement: float | None = None
-    """Share of the mask pixels in which an engine that is not exact may differ from FP32; None:
-    0.05, and masks of lesions must have a mean Dice of 0.80 with those of FP32. 1 takes any."""
-    max_dice_drop: float | None = None
-    """Mean Dice per frame that approximations may cost together: frozen blocks with `auto` routing,
-    for which None is the usual one; then INT8, whose worst layers go back to float until the rest
-    of the budget holds, and which None leaves alone."""
-    method: Method | None = None
-    """How ranges of INT8 activations follow from the calibration frames; None: the best on frames
-    held out for that, or percentile where these are few."""
+    method: Method | None = option(
+        "How ranges of activations follow from the calibration frames: min-max, percentile, "
+        "entropy or mse. Default: the best on held-out frames, or percentile below 64 frames.",
+        default=None,
+        metavar="METHOD",
+        panel="INT8",
+    )
+    max_disagreement: float | None = option(
+        "Fail when the masks of an engine that is not exact differ from those of FP32 in more of "
+        "the pixels. Default: 0.05, and lesions must be found again; 1 takes any.",
+        default=None,
+    )
+    min_int8_share: float | None = option(
+        "Fail when less runs in INT8, of the MACs of convolutions with a constant kernel. "
+        "Default: 0.90; 0 takes any.",
+        default=None,
+        panel="INT8",
+    )
     kit: KitOptions = NO_OPTIONS
     """What the device is told that the engine is for."""
 

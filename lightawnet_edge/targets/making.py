@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lightawnet_edge.bundle.choices import MethodRecord
 from lightawnet_edge.bundle.contract import Contract
-from lightawnet_edge.bundle.kit import USUAL_SETTINGS, BuilderSettings, Kit
+from lightawnet_edge.bundle.kit import PANEL, USUAL_SETTINGS, BuilderSettings, Kit
 from lightawnet_edge.bundle.layers import LayerRecord
 from lightawnet_edge.bundle.limits import USUAL, Limits
 from lightawnet_edge.bundle.manifest import Manifest
@@ -17,6 +17,7 @@ from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.graph.quantization import MasksOf
 from lightawnet_edge.graph.simulation import Runs
 from lightawnet_edge.graph.view import GraphView
+from lightawnet_edge.options import flag_of, option, option_of
 from lightawnet_edge.progress import Narrate
 from lightawnet_edge.scores.agreement import Agreement
 from lightawnet_edge.specs import Precision, Routing, State, Target
@@ -31,35 +32,42 @@ DEVICE_GRAPH = "device.onnx"
 class KitOptions:
     """What an export may be told that some targets alone take; `Traits.options` says which."""
 
-    device: str | None = None
-    """Name of the device; None: this machine's, or the usual one."""
-    jetpack: str | None = None
-    """Version of its system software; None: the usual one."""
-    dla: bool = False
-    """Whether DLA core 0 takes what it can."""
-    must_build: bool = False
-    """Whether it is an error to leave the engine to the device."""
+    device: str | None = option(
+        "jetson-orin, jetson-thor or jetson-xavier. Default: this machine's GPU; without one, "
+        "jetson-orin.",
+        default=None,
+        panel=PANEL,
+    )
+    jetpack: str | None = option(
+        "Version of the device's JetPack. Default: the usual one.", default=None, panel=PANEL
+    )
+    dla: bool = option(
+        "Let the device's DLA core 0 take what it can.", "--dla", default=False, panel=PANEL
+    )
+    check: Path | None = option(
+        "Folder of real frames, with masks or without, that the typed graph is compared with FP32 "
+        "on. Default: packaged ones, or those of --calibration.",
+        default=None,
+        panel=PANEL,
+    )
+    must_build: bool = option(
+        "Fail with 4 where only a kit could be made here.",
+        "--must-build",
+        default=False,
+        panel=PANEL,
+    )
     builder: BuilderSettings = USUAL_SETTINGS
-    check: Path | None = None
-    """Frames to compare the kit's graph with FP32 on; None: the packaged evaluation frames, or with
-    a calibration set of your own that set itself."""
 
     @property
     def given(self) -> tuple[str, ...]:
         """What is not as it usually is, as it stands on the command line."""
-        usual, builder = USUAL_SETTINGS, self.builder
-        words = {
-            "--device": self.device is not None,
-            "--jetpack": self.jetpack is not None,
-            "--dla": self.dla,
-            "--check": self.check is not None,
-            "--must-build": self.must_build,
-            "--workspace": builder.workspace_mib != usual.workspace_mib,
-            "--opt-level": builder.optimization_level is not None,
-            "--version-compatible": builder.version_compatible,
-            "--hardware-compatible": builder.hardware_compatible,
-        }
-        return tuple(word for word, given in words.items() if given)
+        records: tuple[Any, ...] = (self, self.builder)
+        return tuple(
+            flag_of(item)
+            for record in records
+            for item in fields(record)
+            if option_of(item) and getattr(record, item.name) != item.default
+        )
 
 
 NO_OPTIONS = KitOptions()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from lightawnet_edge import __main__ as entry
 from lightawnet_edge.cli.options import Options, takes
-from lightawnet_edge.options import option
+from lightawnet_edge.options import flag_of, option
 from lightawnet_edge.specs import Routing, Size
 
 Run = Callable[..., Any]
@@ -113,3 +113,29 @@ def test_without_the_extra_the_command_line_says_what_installs_it(
         entry.main()
     assert stop.value.code == 4
     assert "pip install 'lightawnet-edge[cli]'" in capsys.readouterr().err
+
+
+def test_a_command_may_take_the_options_of_several_specs() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Parcel:
+        weight: int = option("In grams.", "--grams", default=1)
+
+    seen: list[Any] = []
+    app = typer.Typer(add_completion=False)
+
+    @app.command()
+    @takes(Order)
+    @takes(Parcel, into="parcel")
+    def order(*, options: Options, parcel: Options) -> None:
+        """Order frames."""
+        seen.append((Order(**options), Parcel(**parcel)))
+
+    assert CliRunner().invoke(app, ["--data", "frames", "--grams", "7"]).exit_code == 0
+    assert seen == [(Order(data=Path("frames")), Parcel(weight=7))]
+
+
+def test_a_field_knows_its_flag() -> None:
+    flags = {item.name: flag_of(item) for item in fields(Order)}
+    assert flags["probability"] == "--no-probability"
+    assert flags["force"] == "--force"
+    assert flags["limit"] == "--limit"
