@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lightawnet_edge.benchmarks import session
+from lightawnet_edge.benchmarks import contest
 from lightawnet_edge.benchmarks.report import write_report
 from lightawnet_edge.benchmarks.result import BenchResult
 from lightawnet_edge.benchmarks.runner import BenchSpec, bench
@@ -76,8 +76,8 @@ def test_an_engine_of_a_gpu_is_timed_by_its_device_too_and_the_gpu_is_looked_at(
         asked.append(bus)
         return states[len(asked) - 1]
 
-    monkeypatch.setattr(session, "find_device", lambda: orin)
-    monkeypatch.setattr(session, "read_gpu", state)
+    monkeypatch.setattr(contest, "find_device", lambda: orin)
+    monkeypatch.setattr(contest, "read_gpu", state)
     paths = [make_bundle("gpu", target=Target.TENSORRT).path, make_bundle("cpu").path]
     result = bench(paths, BenchSpec(data=red, **QUICK), command=fake_command)
     baseline, gpu, cpu = result.records
