@@ -5,13 +5,14 @@ Standard library only, so that a device application can verify a bundle with not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lightawnet_edge.bundle.device_record import ANOTHER, RECORD, read_record
 from lightawnet_edge.bundle.engine import Engine, parts
 from lightawnet_edge.bundle.files import Folder, opened, sha256_of_bytes
+from lightawnet_edge.bundle.kit import TIMING_CACHE
 from lightawnet_edge.bundle.manifest import MANIFEST, Manifest, read_manifest
 from lightawnet_edge.bundle.trust import UNSIGNED, Trust
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError
@@ -168,15 +169,21 @@ def _check_names(folder: Folder, manifest: Manifest, *, remakes_engine: bool) ->
             raise ArtifactError(
                 f"Bundle '{folder.path}' has no sha256 of its file '{name}'. {_EXPORT}"
             )
-    known = {MANIFEST, RECORD, ANOTHER, *manifest.files}
-    if remakes_engine or manifest.state is State.PENDING:
-        known |= {*parts(manifest.engine)}  # a killed build, or trtexec, may have left one
+    known = {MANIFEST, RECORD, *manifest.files, *_left_by_builds(manifest, remakes_engine)}
     for name in folder.names():
         if name not in known and not name.startswith("."):
             raise ArtifactError(
                 f"Bundle '{folder.path}' holds '{name}', which its manifest does not name. Remove "
                 "it, or export the bundle again."
             )
+
+
+def _left_by_builds(manifest: Manifest, remakes_engine: bool) -> Iterator[str]:
+    """Names under which a killed build, or `trtexec`, may have left what nothing is loaded by."""
+    if manifest.kit is not None:
+        yield from (ANOTHER, TIMING_CACHE)
+    if remakes_engine or manifest.state is State.PENDING:
+        yield from parts(manifest.engine)
 
 
 def _read(folder: Folder, manifest: Manifest, name: str) -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lightawnet_edge.bundle.kit import Binding
+from lightawnet_edge.bundle.kit import Binding, Kit
 from lightawnet_edge.bundle.layers import LayerRecord
 from lightawnet_edge.bundle.manifest import Manifest, check_file_name
 from lightawnet_edge.bundle.store import replace_file
@@ -55,6 +55,8 @@ class DeviceRecord:
         check_file_name(self.engine)
         if self.state is State.PENDING:
             raise SpecError("state: a device record tells of an engine, expected one")
+        if self.state is State.BUILT and self.replay is None:
+            raise SpecError("state: built, though the engine never ran")
 
     @classmethod
     def of(
@@ -88,10 +90,12 @@ class DeviceRecord:
         """The manifest with what the device made of it.
 
         Raises:
-            SpecError: The manifest is not that of a kit.
+            SpecError: The manifest is not that of a kit, or the record makes more of it than the
+                manifest allows.
         """
         if exported.kit is None:
             raise SpecError("its bundle is no kit: no device adds anything to it")
+        self._check(exported, exported.kit)
         return replace(
             exported,
             state=self.state,
@@ -103,6 +107,16 @@ class DeviceRecord:
             agreement=self.replay,
             tools=self.tools,
         )
+
+    def _check(self, exported: Manifest, kit: Kit) -> None:
+        """Nobody signs a record: it may add an engine, and change nothing that was exported."""
+        if self.engine not in (exported.engine, ANOTHER):
+            raise SpecError(f"engine: '{self.engine}' is no engine of this kit")
+        if exported.files.get(self.engine, self.engine_sha256) != self.engine_sha256:
+            raise SpecError("engine_sha256: the manifest vouches for another")
+        for name in ("version_compatible", "hardware_compatible"):  # the first may carry code
+            if getattr(self.bound, name) and not getattr(kit.builder, name):
+                raise SpecError(f"bound.{name}: the kit does not ask for it")
 
 
 def read_record(data: bytes) -> DeviceRecord:

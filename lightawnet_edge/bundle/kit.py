@@ -16,6 +16,8 @@ from lightawnet_edge.scores.agreement import Agreement
 
 PANEL = "TensorRT"
 """Group of options in the help."""
+TIMING_CACHE = "timing.cache"
+"""What a kit's `trtexec` command writes beside the engine."""
 _TOP_LEVEL = 5
 """A builder's highest optimization level."""
 

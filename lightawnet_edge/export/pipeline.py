@@ -47,11 +47,11 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
         return ExportResult(standing, built=False)
     tell_of(resolved.calibration, narrate, masks=resolved.weighs_masks)
     with staged_folder(path) as folder:
-        manifest = _write(folder, resolved, make(resolved, folder, narrate), narrate)
-    return ExportResult(Bundle(path, manifest), built=True)
+        _write(folder, resolved, make(resolved, folder, narrate), narrate)
+    return ExportResult(Bundle.open(path), built=True)
 
 
-def _write(folder: Path, resolved: Resolved, export: Export, narrate: Narrate) -> Manifest:
+def _write(folder: Path, resolved: Resolved, export: Export, narrate: Narrate) -> None:
     """Write the manifest of a bundle whose files are there."""
     if resolved.calibrated is not None:
         write_prints(folder / PRINTS, resolved.calibration.prints())
@@ -60,7 +60,6 @@ def _write(folder: Path, resolved: Resolved, export: Export, narrate: Narrate) -
         manifest = resolved.prepared.finish(folder, manifest, resolved.path, narrate)
     _check_int8(manifest, resolved.spec, "No bundle was written")
     write_manifest(folder, manifest)
-    return manifest
 
 
 def _manifest(folder: Path, resolved: Resolved, export: Export) -> Manifest:

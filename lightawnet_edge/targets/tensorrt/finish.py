@@ -107,7 +107,7 @@ def _build_kit(path: Path, force: bool, narrate: Narrate, open_session: OpenSess
     if manifest.state is State.BUILT and not force:
         return BuildResult(bundle=Bundle.open(path), built=False)
     try:
-        made = finish(path, manifest, shown=path, narrate=narrate, open_session=open_session)
+        made = finish(manifest, bundle.read, shown=path, narrate=narrate, open_session=open_session)
     except BackendUnavailableError as error:
         # The reason may end in a command.
         reason = (
@@ -149,19 +149,19 @@ def _put(bundle: Bundle, made: Finished) -> None:
 
 
 def finish(
-    folder: Path,
     manifest: Manifest,
+    read: Callable[[str], bytes],
     *,
     shown: Path,
     narrate: Narrate = lambda _: None,
     open_session: OpenSession = open_session,
 ) -> Finished:
-    """Build the engine of a verified kit and replay its golden frames; writes no file into it.
+    """Build the engine of a kit and replay its golden frames; writes no file into it.
 
     Args:
-        folder: The kit's.
         manifest: Of the kit.
-        shown: The kit's folder, as messages name it.
+        read: Gives the verified bytes of a file of the kit, by its name.
+        shown: The kit's folder, as messages name it; a timing cache is kept beside it.
         narrate: Told what is going on.
         open_session: Loads a plan for the replay.
 
@@ -174,7 +174,7 @@ def finish(
     device = None if is_portable(trt) else find_device()
     _check_fit(trt, kit, device)
     narrate(f"building the engine with {describe(trt)}")
-    plan, layers = _built(trt, folder, manifest, kit, device)
+    plan, layers = _built(trt, read(kit.graph), manifest, kit, shown, device)
     bound = Binding(
         tensorrt=describe(trt),
         capabilities=kit.capabilities,
@@ -185,7 +185,7 @@ def finish(
     )
     narrate("replaying the golden frames")
     found, not_replayed = None, None
-    golden = Golden.read(folder / kit.golden)
+    golden = Golden.parse(read(kit.golden), kit.golden)
     try:
         session = open_session(trt, plan, bound, shown)
         found, layers = _replayed(trt, session, kit, golden, layers)
@@ -213,7 +213,7 @@ def _check_fit(trt: Any, kit: Kit, device: CudaDevice | None) -> None:
 
 
 def _built(
-    trt: Any, folder: Path, manifest: Manifest, kit: Kit, device: CudaDevice | None
+    trt: Any, graph: bytes, manifest: Manifest, kit: Kit, shown: Path, device: CudaDevice | None
 ) -> tuple[bytes, tuple[LayerRecord, ...]]:
     options = BuildOptions(
         precision=manifest.precision,
@@ -223,11 +223,11 @@ def _built(
         dla_core=0 if kit.dla else None,
     )
     requested = _requested(manifest)
-    cache = folder.absolute().parent / timing_cache_name(trt, device) if device else None
+    cache = shown.absolute().parent / timing_cache_name(trt, device) if device else None
     with tempfile.TemporaryDirectory() as scratch:
-        made: Built = build(
-            trt, folder / kit.graph, Path(scratch), requested, options, timing_cache=cache
-        )
+        source = Path(scratch) / kit.graph
+        source.write_bytes(graph)
+        made: Built = build(trt, source, Path(scratch), requested, options, timing_cache=cache)
         return (Path(scratch) / made.engine).read_bytes(), made.layers
 
 

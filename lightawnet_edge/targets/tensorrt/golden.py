@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -51,8 +52,17 @@ class Golden:
         Raises:
             ArtifactError: The file cannot be read.
         """
+        return cls.parse(path.read_bytes(), str(path))
+
+    @classmethod
+    def parse(cls, data: bytes, name: str) -> Golden:
+        """The same from the bytes of a file of a name.
+
+        Raises:
+            ArtifactError: They are no golden frames.
+        """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(BytesIO(data), allow_pickle=False) as file:
                 given = file["probabilities"]
                 return cls(
                     frames=file["frames"],
@@ -61,7 +71,7 @@ class Golden:
                 )
         except (OSError, ValueError, LookupError, BadZipFile) as error:
             raise ArtifactError(
-                f"Golden frames '{path}' cannot be read ({error}). Export the kit again."
+                f"Golden frames '{name}' cannot be read ({error}). Export the kit again."
             ) from error
 
 

@@ -126,7 +126,7 @@ def _finish(folder: Path, manifest: Manifest, path: Path, narrate: Narrate) -> M
         ArtifactError: TensorRT does not take the graph.
         CheckFailedError: The engine ran, and computes something else than its graph.
     """
-    made = finish(folder, manifest, shown=path, narrate=narrate)
+    made = finish(manifest, lambda name: (folder / name).read_bytes(), shown=path, narrate=narrate)
     (folder / manifest.engine).write_bytes(made.plan)
     if made.not_replayed is not None:
         narrate(f"the golden frames were not replayed: {made.not_replayed}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
-from lightawnet_edge.bundle.kit import USUAL_SETTINGS, BuilderSettings
+from lightawnet_edge.bundle.kit import TIMING_CACHE, USUAL_SETTINGS, BuilderSettings
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.specs import Precision
 from lightawnet_edge.targets.tensorrt.devices import RTX, Platform
@@ -56,7 +56,8 @@ def trtexec_line(
         words.append("--versionCompatible")
     if settings.hardware_compatible:
         words.append("--hardwareCompatibilityLevel=ampere+")
-    words += ["--timingCacheFile=timing.cache", "--profilingVerbosity=detailed", "--dumpLayerInfo"]
+    words.append(f"--timingCacheFile={TIMING_CACHE}")
+    words += ["--profilingVerbosity=detailed", "--dumpLayerInfo"]
     if dla:
         words += ["--useDLACore=0", "--allowGPUFallback"]
     # 11.x has the graph and the spinning wait on by default, and the copies off.
