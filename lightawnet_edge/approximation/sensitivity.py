@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.bundle.layers import LayerRecord
+from lightawnet_edge.bundle.manifest import Manifest
 from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.progress import Narrate
@@ -102,13 +103,20 @@ def sensitivity(
             f"'{bundle.path}' is {manifest.precision}: there is no INT8 to be sensitive to. Give a "
             "bundle that was exported with --int8."
         )
-    study = Study(
-        probe=table.probe(manifest.target),
-        engine=bundle.path / manifest.engine,
-        exact=bundle.path / manifest.device_graph,
-        backend=table.get_for(manifest.target, Precision.INT8),
-        frames=frames,
-    )
+    with tempfile.TemporaryDirectory() as scratch:
+        exact = Path(scratch) / manifest.device_graph
+        exact.write_bytes(bundle.read(manifest.device_graph))
+        study = Study(
+            probe=table.probe(manifest.target),
+            engine=bundle.engine.write(Path(scratch)),  # what was verified is what is measured
+            exact=exact,
+            backend=table.get_for(manifest.target, Precision.INT8),
+            frames=frames,
+        )
+        return _measured(study, manifest, worst, narrate)
+
+
+def _measured(study: Study, manifest: Manifest, worst: int, narrate: Narrate) -> Sensitivity:
     layers = [layer for layer in manifest.layers if layer.requested is Precision.INT8]
     narrate(f"comparing the results of {len(layers)} layers with FP32")
     noise, differ = study.noise([layer.name for layer in layers])

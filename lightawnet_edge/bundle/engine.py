@@ -46,6 +46,12 @@ class Engine:
             raise ArtifactError(f"'{error.filename}' cannot be read: {error.strerror}.") from error
         return cls(name=path.name, files=files, precision=precision, folder=path.parent)
 
+    def write(self, folder: Path) -> Path:
+        """Write its files into a folder, for tools that take a path; returns that of the first."""
+        for name, data in self.files.items():
+            (folder / name).write_bytes(data)
+        return folder / self.name
+
     @property
     def path(self) -> Path:
         """Where its first file lay, for messages."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -193,6 +194,24 @@ def test_changed_bytes_are_noticed_before_anything_is_loaded(
     engine.write_bytes(data)
     with pytest.raises(ArtifactError, match=f"{engine.name}' has changed since it was built"):
         Segmenter.load(copy)
+
+
+@EACH
+def test_what_is_changed_on_disk_does_not_reach_a_loaded_engine(
+    bundles: Bundles, key: tuple[str, str], tmp_path: Path
+) -> None:
+    """A mapped file would give other masks when it is changed in place, or kill the process."""
+    copy = shutil.copytree(bundles[key], tmp_path / "copy")
+    frame = blobs(1, SIZE)[0][0]
+    with Segmenter.load(copy, threads=1) as segmenter:
+        mask = segmenter(frame)
+        for file in copy.iterdir():
+            with file.open("r+b") as opened:
+                opened.write(b"\xff" * (file.stat().st_size // 2))
+        np.testing.assert_array_equal(segmenter(frame), mask)
+        for file in copy.iterdir():
+            os.truncate(file, 0)
+        np.testing.assert_array_equal(segmenter(frame), mask)
 
 
 @EACH
