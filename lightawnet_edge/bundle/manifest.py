@@ -131,6 +131,16 @@ def read_manifest(data: bytes) -> Manifest:
     return manifest
 
 
+def manifest_schema(data: bytes) -> int:
+    """Number of the schema that a manifest was written with; only 1 has no digest.
+
+    Raises:
+        CodecError: This is no manifest.
+    """
+    plain = loads(dict[str, Any], data, schema=SCHEMA, upgrades={1: lambda _: {}})
+    return SCHEMA if DIGEST in plain else 1
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest into a folder that is being made."""
     (folder / MANIFEST).write_text(manifest_text(manifest), encoding="utf-8")

@@ -22,6 +22,7 @@ from lightawnet_edge.cli import (
     inspect,
     sensitivity,
     train,
+    verify,
 )
 from lightawnet_edge.cli.examples import PROGRAM, examples_of
 from lightawnet_edge.cli.failures import READER_GONE, explain
@@ -48,6 +49,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "export": export.export,
     "build": build.build,
     "inspect": inspect.inspect,
+    "verify": verify.verify,
     "sensitivity": sensitivity.sensitivity,
     "bench": bench.bench,
     "run": device.run,

@@ -22,6 +22,7 @@ EXAMPLES = {
     ),
     "build": ("build polypgen-tensorrt-fp16-jetson-orin",),
     "inspect": ("inspect polypgen-openvino-int8", "inspect --routing polypgen --calibration SET"),
+    "verify": ("verify polypgen-openvino-int8", "verify engines/mine --json"),
     "sensitivity": ("sensitivity polypgen-openvino-int8",),
     "bench": ("bench", "bench polypgen-openvino-int8 --data DIR"),
     "run": (
