@@ -7,7 +7,6 @@ mean alone costs, is measured here; `choose` freezes the cheapest blocks within 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from lightawnet_edge.errors import SpecError
 from lightawnet_edge.model.network import DynamicConv, LightAWNet
 from lightawnet_edge.model.routing import frozen
 from lightawnet_edge.progress import Narrate
+from lightawnet_edge.scores.decibels import decibels
 from lightawnet_edge.scores.intervals import Interval, mean_interval
 from lightawnet_edge.scores.masks import score_mask
 
@@ -256,4 +256,4 @@ def _snr_db(exact: Sequence[Tensor], changed: Sequence[Tensor]) -> float:
             [(a.double() - b.double()).square().mean() for a, b in zip(exact, changed, strict=True)]
         ).mean()
     )
-    return math.inf if error == 0 else 10 * math.log10(signal / error)
+    return decibels(signal, error, "The network")

@@ -21,6 +21,7 @@ from lightawnet_edge.bundle.manifest import Manifest
 from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.progress import Narrate
+from lightawnet_edge.scores.decibels import decibels
 from lightawnet_edge.scores.intervals import Interval, mean_interval
 from lightawnet_edge.scores.masks import score_mask
 from lightawnet_edge.specs import Precision
@@ -75,11 +76,6 @@ class _Noise:
         self.signal += float(np.square(exact, dtype=np.float64).sum())
         self.noise += float(np.square(exact - found, dtype=np.float64).sum())
 
-    @property
-    def db(self) -> float:
-        """Signal over noise in decibels; infinite without noise."""
-        return 10 * math.log10(self.signal / self.noise) if self.noise else math.inf
-
 
 def sensitivity(
     bundle: Bundle, frames: Labelled, *, worst: int = 12, narrate: Narrate = lambda _: None
@@ -95,7 +91,8 @@ def sensitivity(
     Raises:
         SpecError: The bundle is not INT8, or there are no frames.
         BackendUnavailableError: Its target has no probe, or its engine cannot run here.
-        CheckFailedError: The copy that shows the results is not the engine.
+        CheckFailedError: The copy that shows the results is not the engine, or a layer gives
+            results that are not finite.
     """
     manifest = bundle.manifest
     if manifest.precision is not Precision.INT8:
@@ -189,7 +186,11 @@ class Study:
                 f"in {share:.2%} of the pixels, expected at most {_SAME_MASKS:.1%}: what it shows "
                 "is not what the engine computes."
             )
-        return {name: noise.db for name, noise in zip(names, found, strict=True)}, share
+        ratios = {
+            name: decibels(one.signal, one.noise, f"Layer '{name}' of '{self.engine}'")
+            for name, one in zip(names, found, strict=True)
+        }
+        return ratios, share
 
     def dice(self, model: Path, precision: Precision) -> NDArray[np.float64]:
         """Dice of a model on each frame."""
