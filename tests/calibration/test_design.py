@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from lightawnet_edge.bundle.lock import writing
 from lightawnet_edge.calibration.design import design
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.calibration.pool import PACKAGED, DesignSpec
@@ -243,3 +244,10 @@ def test_the_record_tells_how_stable_scales_are(
     assert (record.stability.frames, record.stability.half) == (8, 4)
     assert read_record(tmp_path / "set").stability == record.stability
     assert "INT8 scales of tiny, 4 frames against 8" in text(record)
+
+
+def test_a_set_that_another_process_writes_is_left_alone(
+    pool: Path, held_out: Path, tmp_path: Path
+) -> None:
+    with writing(tmp_path / "set"), pytest.raises(SpecError, match="Another process is writing"):
+        design(spec(pool, held_out), tmp_path / "set")
