@@ -58,7 +58,7 @@ def design(
         ModuleNotFoundError: Stability is asked for, and torch is not installed.
     """
     with writing(out):
-        _refuse_in_the_way(out, force=spec.force)
+        _refuse_in_the_way(out, spec.data, force=spec.force)
         return _design(spec, out, on_step, narrate)
 
 
@@ -177,9 +177,14 @@ def _stability(spec: DesignSpec, images: Sequence[Path], on_step: OnStep) -> Sta
     return scale_stability(spec.weights, images, on_step)
 
 
-def _refuse_in_the_way(out: Path, *, force: bool) -> None:
+def _refuse_in_the_way(out: Path, data: Path, *, force: bool) -> None:
     if not out.exists():
         return
+    pool = data.resolve()
+    if out.resolve() in (pool, *pool.parents):
+        raise SpecError(
+            f"'{out}' holds the frames to choose from: it is never replaced. Choose another --out."
+        )
     if not (out / RECORD).is_file():
         raise SpecError(
             f"'{out}' is in the way: it is no calibration set, and is never replaced. "

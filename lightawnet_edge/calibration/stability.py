@@ -14,7 +14,7 @@ from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.model.checkpoint import load_checkpoint
 from lightawnet_edge.model.metadata import read_metadata
 from lightawnet_edge.model.network import DynamicConv, LightAWNet
-from lightawnet_edge.model.packaged import resolve
+from lightawnet_edge.model.packaged import name_of, resolve
 from lightawnet_edge.model.preprocess import Preprocess
 from lightawnet_edge.progress import OnStep, Step
 from lightawnet_edge.specs import Method
@@ -64,7 +64,7 @@ def scale_stability(weights: str, files: Sequence[Path], on_step: OnStep) -> Sta
         )
         for name, ranges in _ranges(seen).items()
     )
-    return Stability(weights=checkpoint.stem, frames=len(files), half=half, layers=layers)
+    return Stability(weights=name_of(checkpoint), frames=len(files), half=half, layers=layers)
 
 
 def _convolutions(model: LightAWNet) -> dict[str, nn.Module]:

@@ -80,6 +80,8 @@ def import_checkpoint(
     """Convert a checkpoint of the authors' code, without running any code in it."""
     from lightawnet_edge.model.author_checkpoint import convert_author_checkpoint
 
+    if out.exists() and file.exists() and out.samefile(file):
+        raise SpecError(f"'{out}' is the file to convert: it is never replaced. Choose another.")
     if out.exists() and not force:
         raise SpecError(f"'{out}' exists. Choose another --out, or replace it with --force.")
     meta = convert_author_checkpoint(file, out, Size.parse(size))

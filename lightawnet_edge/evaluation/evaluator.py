@@ -33,7 +33,7 @@ from lightawnet_edge.evaluation.evaluation import (
     Weights,
 )
 from lightawnet_edge.evaluation.leakage import shown_in_training
-from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
+from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS, name_of
 from lightawnet_edge.options import option
 from lightawnet_edge.progress import Narrate, OnStep, Step
 from lightawnet_edge.scores.masks import hd95, score_mask
@@ -179,7 +179,7 @@ def evaluate(
     result = Evaluation(
         version=__version__,
         weights=Weights(
-            name=checkpoint.stem,
+            name=name_of(checkpoint),
             sha256=sha256_of(checkpoint),
             parameters=segment.parameters,
             **{field.name: getattr(meta, field.name) for field in fields(meta)},

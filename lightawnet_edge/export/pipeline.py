@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.layers import int8_shortfall, mac_shares
+from lightawnet_edge.bundle.lock import writing
 from lightawnet_edge.bundle.manifest import Manifest, write_manifest
 from lightawnet_edge.bundle.store import sha256_of, staged_folder
 from lightawnet_edge.calibration.frames import tell_of
@@ -34,14 +35,20 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
     """Make the bundle that `spec` asks for, unless it is there already.
 
     Raises:
-        SpecError: The request contradicts itself, the checkpoint, or a bundle of the same name.
+        SpecError: The request contradicts itself, the checkpoint, or a bundle of the same name; or
+            another process writes that bundle.
         ArtifactError: The checkpoint or a calibration frame cannot be read.
         BackendUnavailableError: The target cannot execute the precision here.
         CheckFailedError: The engine was built, but disagrees with the FP32 network, or too little
             of it runs in INT8; the second also of a bundle that stands there already.
     """
     resolved = resolve(spec)
-    path = resolved.path
+    with writing(resolved.path):
+        return _export(resolved, narrate)
+
+
+def _export(resolved: Resolved, narrate: Narrate) -> ExportResult:
+    spec, path = resolved.spec, resolved.path
     if (standing := standing_bundle(path, resolved.inputs_sha256, spec)) is not None:
         _check_int8(standing.manifest, spec, f"The bundle '{path}' stands there")
         return ExportResult(standing, built=False)

@@ -15,6 +15,7 @@ from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.codec import encode
 from lightawnet_edge.export.spec import ExportSpec, contract_of, default_name
 from lightawnet_edge.model.metadata import CheckpointMeta, read_metadata
+from lightawnet_edge.model.packaged import name_of
 from lightawnet_edge.model.packaged import resolve as find_checkpoint
 from lightawnet_edge.specs import Precision, Routing
 from lightawnet_edge.targets import table
@@ -60,7 +61,7 @@ def resolve(spec: ExportSpec) -> Resolved:
     """
     checkpoint = find_checkpoint(spec.weights)
     meta = read_metadata(checkpoint)
-    contract = contract_of(spec, checkpoint.stem, meta)
+    contract = contract_of(spec, name_of(checkpoint), meta)
     routing = spec.routing_for(meta.experts)
     calibration = CalibrationSet.open(spec.calibration)
     prepared = table.maker(spec.target)(
@@ -77,7 +78,7 @@ def resolve(spec: ExportSpec) -> Resolved:
         )
     )
     freezes = routing is not Routing.DYNAMIC and meta.experts > 1
-    source = Source(name=checkpoint.stem, sha256=sha256_of(checkpoint))
+    source = Source(name=name_of(checkpoint), sha256=sha256_of(checkpoint))
     calibrated = calibration.source if freezes or prepared.calibrated else None
     tools = {**_versions(table.traits_of(spec.target).packages), **prepared.tools}
     return Resolved(

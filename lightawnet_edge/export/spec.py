@@ -10,7 +10,7 @@ from lightawnet_edge.bundle.layers import check_share
 from lightawnet_edge.bundle.limits import USUAL, Limits
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.model.metadata import CheckpointMeta
-from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS
+from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS, name_of
 from lightawnet_edge.options import option
 from lightawnet_edge.specs import (
     ColorOrder,
@@ -213,7 +213,7 @@ def default_name(
     device: str | None = None,
 ) -> str:
     """Weights, target, precision, device of a kit; then what differs from the defaults."""
-    parts = [checkpoint.stem, str(spec.target), str(spec.precision)]
+    parts = [name_of(checkpoint), str(spec.target), str(spec.precision)]
     if device:
         parts.append(device)
     if spec.kit.jetpack:

@@ -10,6 +10,8 @@ from lightawnet_edge.errors import ArtifactError
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the packaged checkpoints."""
 DEFAULT_WEIGHTS = "polypgen"
+BEST, LAST = "best.safetensors", "last.safetensors"
+"""What every training run calls its checkpoints."""
 
 
 def resolve(weights: str | Path) -> Path:
@@ -27,6 +29,17 @@ def resolve(weights: str | Path) -> Path:
         f"No checkpoint '{weights}': neither a file nor packaged weights. "
         f"Packaged: {', '.join(packaged_names()) or 'none'}."
     )
+
+
+def name_of(checkpoint: Path) -> str:
+    """What a checkpoint is called wherever it is shown; one of a run goes by the run's folder.
+
+    'runs/mine/best.safetensors' is 'mine', 'runs/mine/last.safetensors' is 'mine-last'.
+    """
+    run = checkpoint.absolute().parent.name
+    if not run or checkpoint.name not in (BEST, LAST):
+        return checkpoint.stem
+    return run if checkpoint.name == BEST else f"{run}-{checkpoint.stem}"
 
 
 def packaged_names() -> list[str]:

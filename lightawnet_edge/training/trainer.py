@@ -32,6 +32,7 @@ from lightawnet_edge.codec import encode
 from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.model.checkpoint import not_finite, save_checkpoint
 from lightawnet_edge.model.metadata import CheckpointMeta
+from lightawnet_edge.model.packaged import BEST, LAST
 from lightawnet_edge.model.preprocess import normalize
 from lightawnet_edge.progress import Narrate
 from lightawnet_edge.scores.masks import SegmentationScore, mean_score, score_mask
@@ -60,8 +61,6 @@ from lightawnet_edge.training.state import Ema, RunState
 
 logger = logging.getLogger(__name__)
 
-BEST = "best.safetensors"
-LAST = "last.safetensors"
 STATE = "state.pt"
 METRICS = "metrics.csv"
 _CALMER = "Lower --lr, lengthen --warmup-epochs, or train with --precision fp32."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -251,3 +252,15 @@ def test_a_set_that_another_process_writes_is_left_alone(
 ) -> None:
     with writing(tmp_path / "set"), pytest.raises(SpecError, match="Another process is writing"):
         design(spec(pool, held_out), tmp_path / "set")
+
+
+def test_a_set_never_replaces_the_frames_that_it_is_chosen_from(
+    pool: Path, held_out: Path, tmp_path: Path
+) -> None:
+    asked = replace(spec(pool, held_out), force=True, stability=False)
+    design(asked, tmp_path / "set")
+    before = sorted(path.name for path in (tmp_path / "set").rglob("*"))
+    for again in (tmp_path / "set", tmp_path / "set" / "images"):
+        with pytest.raises(SpecError, match="holds the frames to choose from"):
+            design(replace(asked, data=again, frames=2), tmp_path / "set")
+    assert sorted(path.name for path in (tmp_path / "set").rglob("*")) == before

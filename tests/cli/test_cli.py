@@ -370,6 +370,11 @@ def test_import_checkpoint_converts_and_does_not_overwrite(cli: Cli, tmp_path: P
     assert done.code == 2
     assert "replace it with --force" in done.err
     assert (tmp_path / "ours.safetensors").read_text() == "mine"
+    before = pickle.read_bytes()
+    done = cli("import-checkpoint", pickle, "--out", pickle, "--force")
+    assert done.code == 2
+    assert "is the file to convert" in done.err
+    assert pickle.read_bytes() == before
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(

@@ -17,6 +17,7 @@ import torch
 
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.layers import mac_shares
+from lightawnet_edge.bundle.lock import writing
 from lightawnet_edge.bundle.manifest import MANIFEST, SCHEMA
 from lightawnet_edge.bundle.store import sha256_of
 from lightawnet_edge.data.likeness import PRINTS, read_prints
@@ -381,3 +382,28 @@ def test_the_json_of_a_manifest_is_sorted_and_has_its_schema(bundles: Bundles) -
     assert data["schema"] == SCHEMA
     assert list(data) == sorted(data)
     assert data["contract"]["outputs"]["mask"]["values"] == [0, 255]
+
+
+def test_a_run_s_checkpoint_exports_under_the_name_of_the_run(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    made = []
+    for run in ("first", "second"):
+        (tmp_path / run).mkdir()
+        best = tmp_path / run / "best.safetensors"
+        shutil.copy(checkpoint, best)
+        made.append(export(spec(best, tmp_path / "engines", calibration=dataset)).bundle)
+    assert [one.path.name for one in made] == ["first-onnx-fp32", "second-onnx-fp32"]
+    assert made[1].manifest.checkpoint.name == "second"
+
+
+def test_an_export_that_goes_on_is_not_overtaken(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    request = spec(checkpoint, tmp_path, calibration=dataset)
+    with (
+        writing(tmp_path / "tiny-onnx-fp32"),
+        pytest.raises(SpecError, match=r"Another process is writing '.*tiny-onnx-fp32'"),
+    ):
+        export(request)
+    assert export(request).built

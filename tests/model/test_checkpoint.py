@@ -28,7 +28,7 @@ from lightawnet_edge.model.author_checkpoint import (
 from lightawnet_edge.model.checkpoint import load_checkpoint, save_checkpoint
 from lightawnet_edge.model.metadata import KEY, SCHEMA, CheckpointMeta, opened, read_metadata
 from lightawnet_edge.model.network import LightAWNet
-from lightawnet_edge.model.packaged import find_by_sha256, packaged_names, resolve
+from lightawnet_edge.model.packaged import find_by_sha256, name_of, packaged_names, resolve
 from lightawnet_edge.specs import Normalization, Size
 
 DATA = Path(__file__).parents[0] / "data"
@@ -419,3 +419,25 @@ def test_code_in_a_pickle_is_refused_and_not_run(
     assert not (tmp_path / "ran").exists()
     run(path)
     assert (tmp_path / "ran").exists(), "the code in this pickle does nothing: the test is void"
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("runs/mine/best.safetensors", "mine"),
+        ("runs/mine/last.safetensors", "mine-last"),
+        ("weights/liver.safetensors", "liver"),
+        ("weights/best-liver.safetensors", "best-liver"),
+        ("/best.safetensors", "best"),
+    ],
+)
+def test_a_checkpoint_of_a_run_goes_by_the_name_of_its_run(file: str, name: str) -> None:
+    assert name_of(Path(file)) == name
+
+
+def test_a_checkpoint_of_a_run_has_that_name_where_the_run_is_the_folder_one_works_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    assert name_of(Path("best.safetensors")) == "mine"
