@@ -36,7 +36,7 @@ def jpeg_header(data: bytes) -> Header:
     if size is None:
         raise ValueError("it holds no picture")
     if progress.is_partial:
-        raise ValueError(f"{CUT_OFF}: scans of finer detail are missing")
+        raise ValueError(f"{CUT_OFF}: scans of a channel or of finer detail are missing")
     return Header(height=size[0], width=size[1], orientation=orientation, lossy=True)
 
 
@@ -67,20 +67,23 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class _Progress:
-    """How many bits of which coefficients the scans of a progressive JPEG have given."""
+    """Which coefficients of which channels the scans have not given to their last bit."""
 
     def __init__(self) -> None:
         self._missing = dict[int, list[bool]]()
+        self._is_progressive = False
 
     def begin(self, segment: bytes, *, progressive: bool) -> None:
-        """Take a frame's segment; a frame that is not progressive has no scan to miss."""
-        if progressive:
-            self._missing = {number: [True] * 64 for number in segment[6 : 6 + 3 * segment[5] : 3]}
+        """Take a frame's segment; only a progressive frame has several scans of a channel."""
+        self._is_progressive = progressive
+        self._missing = {number: [True] * 64 for number in segment[6 : 6 + 3 * segment[5] : 3]}
 
     def add(self, segment: bytes) -> None:
         """Take the segment that begins a scan."""
         (count,) = struct.unpack_from("B", segment)
         first, last, bits = struct.unpack_from("BBB", segment, 1 + 2 * count)
+        if not self._is_progressive:
+            first, last, bits = 0, 63, 0
         for component in segment[1 : 1 + 2 * count : 2]:
             if component in self._missing:
                 for index in range(first, min(last, 63) + 1):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lightawnet_edge.data.containers import missing_bytes
+from lightawnet_edge.data.images import MAX_PX, MAX_SIDE_PX
 from lightawnet_edge.data.overheard import overhear
 from lightawnet_edge.data.pixels import UInt8, in_order, opencv
 from lightawnet_edge.errors import ArtifactError
@@ -22,12 +23,14 @@ def video_frames(path: Path, color: ColorOrder = ColorOrder.RGB) -> Iterator[UIn
     anywhere.
 
     Raises:
-        ArtifactError: The file is missing, or holds no frame that can be decoded. Or, after all
-            frames that came out: it is cut off, or its decoder complained, and from when on.
+        ArtifactError: The file is missing, its frames are too large, or none can be decoded. Or,
+            after all frames that came out: it is cut off, or its decoder complained, and from when
+            on.
     """
     count, complaint = 0, ""
     with _opened(path) as (capture, words):
         announced = int(capture.get(opencv().CAP_PROP_FRAME_COUNT))
+        _check_size(path, capture)
         while True:
             with overhear() as heard:
                 more, pixels = capture.read()
@@ -51,6 +54,19 @@ def video_frames(path: Path, color: ColorOrder = ColorOrder.RGB) -> Iterator[UIn
         raise ArtifactError(
             f"Video '{path}' is damaged, and what its {count} frames show may be made up in part."
             + complaint
+        )
+
+
+def _check_size(path: Path, capture: Any) -> None:
+    """Refuse frames that would fill the memory, before the first is decoded."""
+    cv2 = opencv()
+    height, width = (
+        int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)
+    )
+    if max(height, width) > MAX_SIDE_PX or height * width > MAX_PX:
+        raise ArtifactError(
+            f"Video '{path}' has frames of {height}x{width} pixels, and at most "
+            f"{MAX_PX // 2**20} Mi with sides of {MAX_SIDE_PX} are read."
         )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,39 +75,38 @@ def play(segmenter: Segmenter, files: Sequence[Path], out: Path) -> Iterator[Pla
             cannot be a folder. Nothing has been written then.
     """
     refuse_among(out, {file.parent for file in files}, "masks")
-    videos = {file for file in files if is_video(file)}
-    _refuse_equal_names(files, videos)
+    _refuse_equal_names(files)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SpecError(f"'{out}' cannot be a folder for masks: {error.strerror}.") from error
     for file in files:
-        yield from _play_file(segmenter, file, out, film=file in videos)
+        yield from _play_file(segmenter, file, out)
 
 
-def _refuse_equal_names(files: Sequence[Path], videos: Set[Path]) -> None:
+def _refuse_equal_names(files: Sequence[Path]) -> None:
     """Refuse files whose masks would overwrite each other; names in one case may be one name."""
-    stems = [file.stem.casefold() for file in files]
-    repeated = next((stem for stem, count in Counter(stems).items() if count > 1), None)
-    if repeated is not None:
-        raise SpecError(
-            f"Two files are called '{repeated}': their masks would overwrite each other. Run them "
-            "one after the other, each with an --out of its own."
-        )
-    films = {file.stem.casefold(): file for file in videos}
-    for file, stem in zip(files, stems, strict=True):
-        numbered = _NUMBERED.fullmatch(stem)
-        if numbered and file not in videos and (video := films.get(numbered[1])):
+    apart = "Run them one after the other, each with an --out of its own."
+    known = dict[str, Path]()
+    for file in files:
+        if known.setdefault(file.stem.casefold(), file) is not file:
             raise SpecError(
-                f"The mask of '{file.name}' would overwrite that of a frame of '{video.name}', or "
-                "it the other. Run them one after the other, each with an --out of its own."
+                f"Two files are called '{file.stem}': their masks would overwrite each other. "
+                + apart
+            )
+    for stem, file in known.items():
+        numbered = _NUMBERED.fullmatch(stem)
+        video = known.get(numbered[1]) if numbered else None
+        if video is not None and is_video(video) and not is_video(file):
+            raise SpecError(
+                f"'{file.name}' and a frame of '{video.name}' would write the same mask. {apart}"
             )
 
 
-def _play_file(segmenter: Segmenter, file: Path, out: Path, *, film: bool) -> Iterator[Played]:
+def _play_file(segmenter: Segmenter, file: Path, out: Path) -> Iterator[Played]:
     color = segmenter.manifest.contract.color
     try:
-        if film:
+        if is_video(file):
             for index, frame in enumerate(video_frames(file, color)):
                 yield _segment(segmenter, frame, f"{file.stem}-{index:06d}", out)
         else:

@@ -261,8 +261,19 @@ def test_a_progressive_jpeg_without_its_last_scans_is_cut_off(tmp_path: Path) ->
     whole = encoded(".jpg", textured(), cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
     last = whole.rindex(b"\xff\xc4")  # the tables of the last scan
     path = written(tmp_path, whole[:last] + b"\xff\xd9", "frame.jpg")
-    with pytest.raises(ArtifactError, match="it is cut off: scans of finer detail are missing"):
+    with pytest.raises(ArtifactError, match="cut off: scans of a channel or of finer detail are"):
         read_frame(path)
+
+
+def test_a_jpeg_without_the_scan_of_a_channel_is_cut_off(tmp_path: Path) -> None:
+    """Its frame speaks of three channels, its one scan holds the first of them."""
+    gray = encoded(".jpg", textured()[:, :, 0])
+    at = gray.index(b"\xff\xc0") + 2
+    frame = gray[at + 2 : at + 7] + bytes((3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0))
+    segment = struct.pack(">H", len(frame) + 2) + frame
+    data = gray[:at] + segment + gray[at + struct.unpack_from(">H", gray, at)[0] :]
+    with pytest.raises(ArtifactError, match="it is cut off: scans of a channel"):
+        read_frame(written(tmp_path, data, "frame.jpg"))
 
 
 def test_bytes_after_the_end_of_an_image_change_nothing(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from lightawnet_edge.data import video
 from lightawnet_edge.data.containers import missing_bytes
 from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.data.video import video_frames
@@ -185,3 +186,12 @@ def test_without_a_temporary_folder_such_a_name_is_refused(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(ArtifactError, match=r"a name that is no UTF-8, .*Rename it"):
         list(video_frames(odd))
+
+
+def test_frames_beyond_the_limit_of_images_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "a.avi", [20])
+    monkeypatch.setattr(video, "MAX_SIDE_PX", 63)
+    with pytest.raises(ArtifactError, match="has frames of 48x64 pixels, and at most 64 Mi with"):
+        next(video_frames(tmp_path / "a.avi"))
