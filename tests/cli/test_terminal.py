@@ -6,8 +6,10 @@ import io
 import sys
 
 import pytest
+from rich.console import Console
 
 from lightawnet_edge.cli import terminal
+from lightawnet_edge.data.overheard import overhear
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,13 @@ def test_letters_that_are_not_there_are_written_with_those_that_are(
     terminal.out_console.print(text, soft_wrap=True, end="", highlight=False)
     sys.stdout.flush()
     assert raw.getvalue() == written
+
+
+def test_a_bar_stays_on_its_terminal_while_decoders_are_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(terminal, "err_console", Console(stderr=True, force_terminal=True))
+    with overhear():
+        assert terminal.bar_console().is_terminal
+    monkeypatch.setattr(terminal, "err_console", Console(stderr=True, force_terminal=False))
+    assert not terminal.bar_console().is_terminal
