@@ -32,15 +32,22 @@ def digest_of(data: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file aside and rename it into place: readers see the old bytes or the new."""
+def replace_file(path: Path, data: bytes, *, lasting: bool = True) -> None:
+    """Write a file aside and rename it into place: readers see the old bytes or the new.
+
+    Args:
+        path: Of the file; its folder is made.
+        data: Its bytes.
+        lasting: Whether they are on the disk when this returns; files by the thousand need not be.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
         Path(aside).chmod(0o666 & ~umask)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,17 +12,20 @@ import typer
 from lightawnet_edge.cli.paths import complete_bundle, expand_patterns, find_bundle
 from lightawnet_edge.cli.terminal import (
     JsonFlag,
-    bar_console,
-    err_console,
     narrate,
     out_console,
     print_json,
+    progress_bar,
     warn,
 )
 from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.progress import Step
 
 if TYPE_CHECKING:
     from lightawnet_edge.runtime.playback import Played
+
+TABLE = "frames.csv"
+"""What became of each frame, beside the masks."""
 
 
 def doctor(as_json: JsonFlag = False) -> None:
@@ -54,33 +59,42 @@ def run(
     as_json: JsonFlag = False,
 ) -> None:
     """Segment images or a video: masks and overlays, with progress."""
-    from rich.progress import Progress
-
-    from lightawnet_edge.runtime.playback import expand, play
+    from lightawnet_edge.runtime.playback import expand, frames_of, play, write_table
     from lightawnet_edge.runtime.segmenter import Segmenter
 
     inputs = expand(expand_patterns(files), narrate)
-    done: list[Played] = []
-    skipped: list[Played] = []
+    found: list[Played] = []
     with (
         Segmenter.load(find_bundle(bundle), threads=threads or None) as segmenter,
-        Progress(
-            console=bar_console(), transient=True, disable=not err_console.is_terminal
-        ) as progress,
+        progress_bar() as show,
     ):
-        task = progress.add_task("segmenting", total=len(inputs) if len(inputs) > 1 else None)
-        for played in play(segmenter, inputs, out):
-            progress.advance(task)
-            (skipped if played.error else done).append(played)
-            if played.error:
-                warn(played.error)
+        total, start = frames_of(inputs), time.perf_counter()
+        try:
+            for played in play(segmenter, inputs, out):
+                found.append(played)
+                show(Step("segmenting", len(found), max(total, len(found))))
+                if played.error:
+                    warn(played.error)
+        finally:  # what an interrupted run did is known, too
+            if found:
+                write_table(out / TABLE, found)
+    wall_s = time.perf_counter() - start
+    done = [played for played in found if not played.error]
     if as_json:
-        rows = [
-            {"name": p.name, "foreground": p.foreground, "error": p.error}
-            for p in [*done, *skipped]
-        ]
-        print_json(rows)
+        print_json([asdict(played) for played in found])
     else:
-        typer.echo(f"{len(done)} masks and overlays in {out}, {len(skipped)} skipped")
+        told = f"{len(done)} masks and overlays in {out}, {len(found) - len(done)} skipped"
+        typer.echo(told + _pace(done, wall_s))
     if not done:
         raise ArtifactError("Every frame was skipped: none could be read.")
+
+
+def _pace(done: list[Played], wall_s: float) -> str:
+    """How many frames a second, in words; empty where there are none."""
+    engine_s = sum(played.seconds for played in done)
+    if not engine_s:
+        return ""
+    return (
+        f"; {len(done) / wall_s:.1f} frames per second, the engine alone "
+        f"{len(done) / engine_s:.1f} (each frame: {TABLE})"
+    )

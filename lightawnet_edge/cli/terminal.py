@@ -86,10 +86,23 @@ def bar_console() -> Console:
 @contextmanager
 def progress_bar() -> Iterator[OnStep]:
     """Draw a bar on stderr that follows the steps it is told; none where stderr is no terminal."""
-    from rich.progress import Progress
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left"),
+    )
     with Progress(
-        console=bar_console(), transient=True, disable=not err_console.is_terminal
+        *columns, console=bar_console(), transient=True, disable=not err_console.is_terminal
     ) as progress:
         task = progress.add_task("starting", total=None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,23 @@ from lightawnet_edge.data.overheard import overhear
 from lightawnet_edge.data.pixels import UInt8, in_order, opencv
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.specs import ColorOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFacts:
+    """What a container says of its video; no evidence of what can be decoded."""
+
+    frames: int | None
+    rate: float | None
+    """Frames per second, on average."""
+
+
+def video_facts(path: Path) -> VideoFacts:
+    """Read what a video's container announces; None for what it does not say."""
+    cv2 = opencv()
+    with _opened(path) as (capture, _):
+        frames, rate = (capture.get(kind) for kind in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS))
+    return VideoFacts(frames=int(frames) if frames > 0 else None, rate=rate if rate > 0 else None)
 
 
 def video_frames(path: Path, color: ColorOrder = ColorOrder.RGB) -> Iterator[UInt8]:
@@ -78,7 +96,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, list[str]]]:
     """
     cv2 = opencv()
     with ExitStack() as stack:
-        name = _plain(path, stack)
+        name = openable(path, stack)
         with overhear() as words:
             capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
             if not capture.isOpened():
@@ -87,8 +105,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, list[str]]]:
         yield capture, words
 
 
-def _plain(path: Path, stack: ExitStack) -> str:
-    """A name that OpenCV can take: one that is no UTF-8 brings it down.
+def openable(path: Path, stack: ExitStack) -> str:
+    """A name of a file or folder that OpenCV can take: one that is no UTF-8 brings it down.
 
     Raises:
         ArtifactError: There is no folder for a link with another name.

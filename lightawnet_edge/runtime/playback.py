@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from lightawnet_edge.bundle.store import replace_file
 from lightawnet_edge.data.faults import printable
 from lightawnet_edge.data.images import read_frame
-from lightawnet_edge.data.listing import describe_unused, is_video, list_folder, refuse_among
+from lightawnet_edge.data.listing import (
+    VIDEO_SUFFIXES,
+    describe_unused,
+    is_video,
+    list_folder,
+    refuse_among,
+)
 from lightawnet_edge.data.pixels import UInt8, fit, fit_mask, opencv
-from lightawnet_edge.data.video import video_frames
+from lightawnet_edge.data.video import video_facts, video_frames
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.progress import Narrate
+from lightawnet_edge.runtime.film import Film
 from lightawnet_edge.runtime.segmenter import Segmenter
 from lightawnet_edge.specs import ColorOrder, Size
 
@@ -33,6 +44,8 @@ class Played:
     """Stem of the files that were written, or would have been."""
     foreground: float
     """Share of the frame's pixels in the mask."""
+    seconds: float = 0.0
+    """From the frame in memory to its mask at the frame's own size."""
     error: str | None = None
     """Why the frame was skipped, or None."""
 
@@ -64,15 +77,23 @@ def expand(inputs: Sequence[Path], narrate: Narrate = lambda _: None) -> list[Pa
     return files
 
 
+def frames_of(files: Sequence[Path]) -> int:
+    """How many frames files have, as their names tell and videos announce; for a bar alone."""
+    films = {file for file in files if file.suffix.lower() in VIDEO_SUFFIXES}
+    return sum((video_facts(file).frames or 1) if file in films else 1 for file in files)
+
+
 def play(segmenter: Segmenter, files: Sequence[Path], out: Path) -> Iterator[Played]:
     """Segment each frame of each file; write `NAME.mask.png` and `NAME.overlay.jpg` into `out`.
 
-    A frame of another size than the bundle's is scaled for the engine, and its mask scaled back. A
+    Of a video, its overlays are a video, too: `NAME.overlay.mp4`, at the rate of its frames. A
+    frame of another size than the bundle's is scaled for the engine, and its mask scaled back. A
     broken frame is reported and skipped.
 
     Raises:
         SpecError: Two files would write the same names, masks would lie among the frames, or `out`
             cannot be a folder. Nothing has been written then.
+        ArtifactError: The video of overlays could not be written whole.
     """
     refuse_among(out, {file.parent for file in files}, "masks")
     _refuse_equal_names(files)
@@ -81,7 +102,8 @@ def play(segmenter: Segmenter, files: Sequence[Path], out: Path) -> Iterator[Pla
     except OSError as error:
         raise SpecError(f"'{out}' cannot be a folder for masks: {error.strerror}.") from error
     for file in files:
-        yield from _play_file(segmenter, file, out)
+        run = _play_video if is_video(file) else _play_image
+        yield from run(segmenter, file, out)
 
 
 def _refuse_equal_names(files: Sequence[Path]) -> None:
@@ -103,30 +125,58 @@ def _refuse_equal_names(files: Sequence[Path]) -> None:
             )
 
 
-def _play_file(segmenter: Segmenter, file: Path, out: Path) -> Iterator[Played]:
-    color = segmenter.manifest.contract.color
+def write_table(path: Path, played: Iterable[Played]) -> None:
+    """Write what became of each frame as CSV: frame, foreground (a share), seconds, error."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["frame", "foreground", "seconds", "error"])
+    for one in played:
+        numbers = ["", ""] if one.error else [f"{one.foreground:.6f}", f"{one.seconds:.6f}"]
+        rows.writerow([one.name, *numbers, one.error or ""])
+    replace_file(path, text.getvalue().encode())
+
+
+def _play_image(segmenter: Segmenter, file: Path, out: Path) -> Iterator[Played]:
     try:
-        if is_video(file):
-            for index, frame in enumerate(video_frames(file, color)):
-                yield _segment(segmenter, frame, f"{file.stem}-{index:06d}", out)
-        else:
-            yield _segment(segmenter, read_frame(file, color), file.stem, out)
+        frame = read_frame(file, segmenter.manifest.contract.color)
     except ArtifactError as error:
-        yield Played(name=printable(file.stem), foreground=0.0, error=printable(str(error)))
+        yield _skipped(file, error)
+    else:
+        yield _segment(segmenter, frame, file.stem, out)[0]
 
 
-def _segment(segmenter: Segmenter, frame: UInt8, name: str, out: Path) -> Played:
+def _play_video(segmenter: Segmenter, file: Path, out: Path) -> Iterator[Played]:
+    color = segmenter.manifest.contract.color
+    with Film(out, f"{file.stem}.overlay", video_facts(file).rate) as film:
+        try:
+            for index, frame in enumerate(video_frames(file, color)):
+                played, drawn = _segment(segmenter, frame, f"{file.stem}-{index:06d}", out)
+                film.add(drawn)
+                yield played
+        except ArtifactError as error:
+            yield _skipped(file, error)
+
+
+def _skipped(file: Path, error: ArtifactError) -> Played:
+    return Played(name=printable(file.stem), foreground=0.0, error=printable(str(error)))
+
+
+def _segment(segmenter: Segmenter, frame: UInt8, name: str, out: Path) -> tuple[Played, UInt8]:
+    """What became of a frame, and its overlay; both pictures are on the disk."""
     contract = segmenter.manifest.contract
+    start = time.perf_counter()
     mask = segmenter(fit(frame, contract.frame)) > 0
     mask = fit_mask(mask, Size(*frame.shape[:2]))
+    seconds = time.perf_counter() - start
     cv2 = opencv()
     picture = frame if contract.color is ColorOrder.BGR else _to_bgr(frame)
     # Encoded in memory: OpenCV's own writer cannot take every path, and reports failure by a bool.
     values = mask.astype(np.uint8) * np.uint8(255)
-    (out / f"{name}.mask.png").write_bytes(cv2.imencode(".png", values)[1].tobytes())
     drawn = overlay(picture, values)
-    (out / f"{name}.overlay.jpg").write_bytes(cv2.imencode(".jpg", drawn)[1].tobytes())
-    return Played(name=printable(name), foreground=float(mask.mean()))
+    for suffix, pixels in ((".mask.png", values), (".overlay.jpg", drawn)):
+        data = cv2.imencode(suffix[-4:], pixels)[1].tobytes()
+        replace_file(out / f"{name}{suffix}", data, lasting=False)
+    return Played(name=printable(name), foreground=float(mask.mean()), seconds=seconds), drawn
 
 
 def overlay(frame_bgr: UInt8, mask: UInt8) -> UInt8:

@@ -279,6 +279,16 @@ def test_run_writes_masks_and_reports_broken_frames(
     assert "skipped" in done.err
     assert "zz.png' cannot be decoded" in done.err
     assert len(list((tmp_path / "out").glob("*.mask.png"))) == 8
+    assert "frames per second, the engine alone" in done.out
+    lines = (tmp_path / "out" / "frames.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "frame,foreground,seconds,error"
+    assert len(lines) == 10
+    quoted = cli(
+        "run", bundles["openvino", "int8"], mixed / "*0.png", "-o", tmp_path / "o", "--json"
+    )
+    (row,) = json.loads(quoted.out)
+    assert row["name"] == "frame0"
+    assert row["seconds"] > 0
 
 
 def test_run_fails_when_no_frame_could_be_read(cli: Cli, bundles: Bundles, tmp_path: Path) -> None:

@@ -10,8 +10,16 @@ import numpy as np
 import pytest
 
 from lightawnet_edge import Segmenter
+from lightawnet_edge.data.video import VideoFacts, video_facts
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.runtime.playback import expand, overlay, play
+from lightawnet_edge.runtime.playback import (
+    Played,
+    expand,
+    frames_of,
+    overlay,
+    play,
+    write_table,
+)
 from lightawnet_edge.specs import Size
 from tests.conftest import blobs
 
@@ -56,7 +64,10 @@ def test_a_video_gives_numbered_frames(bundles: Bundles, tmp_path: Path) -> None
     with Segmenter.load(bundles["onnx", "fp32"]) as segmenter:
         played = list(play(segmenter, expand([video]), tmp_path / "out"))
     assert [p.name for p in played] == ["clip-000000", "clip-000001", "clip-000002"]
-    assert len(list((tmp_path / "out").iterdir())) == 6
+    assert len(list((tmp_path / "out").iterdir())) == 7
+    facts = video_facts(tmp_path / "out" / "clip.overlay.mp4")
+    assert facts == VideoFacts(frames=3, rate=10)
+    assert frames_of([video, tmp_path / "a.png"]) == 4
 
 
 def test_an_undecodable_video_is_reported(bundles: Bundles, tmp_path: Path) -> None:
@@ -165,3 +176,14 @@ def test_an_overlay_draws_the_contour_and_leaves_the_frame_alone() -> None:
     assert drawn[10, 20].any()
     assert not drawn[20, 20].any(), "the inside of a lesion must stay visible"
     assert not frame.any()
+
+
+def test_a_table_has_a_line_for_each_frame(tmp_path: Path) -> None:
+    frames = [
+        Played(name="a", foreground=0.25, seconds=0.0125),
+        Played(name="b, c", foreground=0, error='cut "off"'),
+    ]
+    write_table(tmp_path / "frames.csv", frames)
+    assert (tmp_path / "frames.csv").read_text(encoding="utf-8") == (
+        'frame,foreground,seconds,error\na,0.250000,0.012500,\n"b, c",,,"cut ""off"""\n'
+    )
