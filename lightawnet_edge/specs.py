@@ -125,6 +125,52 @@ class Size:
         return cls(int(parts[0]), int(parts[-1]))
 
 
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle of a frame, in pixels."""
+
+    x: int
+    """Column of its left edge."""
+    y: int
+    """Row of its upper edge."""
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if min(self.x, self.y) < 0 or min(self.width, self.height) <= 0:
+            raise SpecError(
+                f"Region {self} is none: expected X and Y of at least 0, WIDTH and HEIGHT of at "
+                "least 1."
+            )
+
+    def __str__(self) -> str:
+        return f"{self.x},{self.y},{self.width},{self.height}"
+
+    @classmethod
+    def parse(cls, text: str) -> Region:
+        """Read 'X,Y,WIDTH,HEIGHT'."""
+        parts = [part.strip() for part in text.split(",")]
+        if len(parts) != 4 or not all(part.isdecimal() and part.isascii() for part in parts):
+            raise SpecError(
+                f"'{text}' is no region. Give X,Y,WIDTH,HEIGHT in pixels, e.g. 480,0,1080,1080."
+            )
+        return cls(*map(int, parts))
+
+    @property
+    def size(self) -> Size:
+        """Its height and width."""
+        return Size(self.height, self.width)
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns, as arrays (H, W, ...) are indexed."""
+        return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
+
+    def fits(self, frame: Size) -> bool:
+        """Whether it lies within a frame."""
+        return self.x + self.width <= frame.width and self.y + self.height <= frame.height
+
+
 def check_network_size(size: Size) -> None:
     """Refuse a network input whose sides are not multiples of STRIDE, and name the nearest."""
     if size.height % STRIDE == 0 and size.width % STRIDE == 0:

@@ -19,6 +19,7 @@ from lightawnet_edge.specs import (
     ColorOrder,
     Normalization,
     Precision,
+    Region,
     Routing,
     Size,
     Target,
@@ -79,6 +80,35 @@ def test_sizes_are_positive(height: int, width: int) -> None:
 def test_a_side_that_no_camera_has_is_refused() -> None:
     with pytest.raises(SpecError, match="Size 40000x10 is too large: a side has at most 32768"):
         Size(40000, 10)
+
+
+@given(x=st.integers(0, 5000), y=st.integers(0, 5000), width=SIDES, height=SIDES)
+def test_regions_are_read_as_they_are_written(x: int, y: int, width: int, height: int) -> None:
+    region = Region(x, y, width, height)
+    assert Region.parse(str(region)) == region
+    assert decode(Region, encode(region)) == region
+    assert str(region) == f"{x},{y},{width},{height}"
+
+
+@pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3,4,5", "a,0,1,1", "-1,0,5,5", "1.5,0,2,2"])
+def test_other_texts_are_no_regions(text: str) -> None:
+    with pytest.raises(SpecError, match=r"is no region\. Give X,Y,WIDTH,HEIGHT in pixels, e\.g\."):
+        Region.parse(text)
+
+
+@pytest.mark.parametrize("sides", [(0, 0, 0, 5), (0, 0, 5, 0), (-1, 0, 5, 5)])
+def test_a_region_has_pixels(sides: tuple[int, int, int, int]) -> None:
+    with pytest.raises(SpecError, match=r"is none: expected X and Y of at least 0, WIDTH and"):
+        Region(*sides)
+
+
+def test_a_region_cuts_its_rows_and_columns_out() -> None:
+    region = Region(2, 1, 3, 4)
+    assert region.size == Size(4, 3)
+    assert region.slices == (slice(1, 5), slice(2, 5))
+    assert region.fits(Size(5, 5))
+    assert not region.fits(Size(5, 4))
+    assert not region.fits(Size(4, 5))
 
 
 @given(rows=st.integers(1, 100), columns=st.integers(1, 100))

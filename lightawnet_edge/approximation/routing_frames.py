@@ -12,6 +12,7 @@ from torch import Tensor
 from lightawnet_edge.approximation.routing_study import StudyFrames
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.calibration.frames import CalibrationSet
+from lightawnet_edge.data.pixels import Mask, fit_mask
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.model.preprocess import Preprocess
 
@@ -40,12 +41,21 @@ def halve(calibration: CalibrationSet, contract: Contract) -> StudyFrames:
     return StudyFrames(
         calibration=partial(_inputs, first, contract),
         measured=partial(_inputs, second, contract),
-        truths=partial(second.truths, contract.network) if calibration.has_masks else None,
+        truths=partial(_truths, second, contract) if calibration.has_masks else None,
         logit_threshold=math.log(threshold / (1 - threshold)),
     )
 
 
+def _truths(calibration: CalibrationSet, contract: Contract) -> Iterator[Mask]:
+    """Truths of what the network sees, at its size."""
+    if contract.crop is None:
+        yield from calibration.truths(contract.network)
+        return
+    for truth in calibration.truths(contract.frame):
+        yield fit_mask(truth[contract.crop.slices], contract.network)
+
+
 def _inputs(calibration: CalibrationSet, contract: Contract) -> Iterator[Tensor]:
-    preprocess = Preprocess(contract.network, contract.normalization, contract.color)
+    preprocess = Preprocess(contract.network, contract.normalization, contract.color, contract.crop)
     for frame in calibration.frames(contract.frame, contract.color):
         yield preprocess(torch.from_numpy(frame))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lightawnet_edge.codec import OMIT
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.specs import ColorOrder, Normalization, Size, check_network_size
+from lightawnet_edge.specs import ColorOrder, Normalization, Region, Size, check_network_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,7 @@ class _Written:
     network: Size
     normalization: Normalization
     threshold: float
+    crop: Region | None = field(default=None, metadata=OMIT)
 
 
 THRESHOLD = 0.5
@@ -75,15 +76,23 @@ class Contract:
     color: ColorOrder
     """Channel order of the frame: (H, W, 3), or (H, W) for gray."""
     network: Size
-    """Size that the network works at; size of the output `probability` (float32)."""
+    """Size that the network works at; size of the output `probability` (float32), which is that of
+    the region `crop` where there is one."""
     normalization: Normalization
     threshold: float
     """A pixel is foreground (255) where its probability is at least this."""
     probability: bool
     """Whether the engine has the output `probability`."""
+    crop: Region | None = None
+    """Region of the frame that goes through the network; outside of it the mask is 0. None: all."""
 
     def __post_init__(self) -> None:
         check_network_size(self.network)
+        if self.crop is not None and not self.crop.fits(self.frame):
+            raise SpecError(
+                f"Region {self.crop} reaches beyond the frame {self.frame}: expected X + WIDTH of "
+                f"at most {self.frame.width} and Y + HEIGHT of at most {self.frame.height}."
+            )
         if not 0 < self.threshold < 1:
             raise SpecError(f"threshold={self.threshold} must lie between 0 and 1, both excluded.")
 
@@ -92,6 +101,17 @@ class Contract:
         """Shape of one frame as a numpy array."""
         size = (self.frame.height, self.frame.width)
         return size if self.color is ColorOrder.GRAY else (*size, 3)
+
+    @property
+    def picture(self) -> Size:
+        """Size of what the network sees of a frame, before it is scaled."""
+        return self.frame if self.crop is None else self.crop.size
+
+    @property
+    def takes(self) -> str:
+        """What goes in, in words."""
+        crop = "" if self.crop is None else f"crop {self.crop}, "
+        return f"frame {self.frame} {self.color} uint8, {crop}network {self.network}"
 
     @property
     def ports(self) -> dict[str, Port]:
@@ -119,6 +139,7 @@ class Contract:
             network=self.network,
             normalization=self.normalization,
             threshold=self.threshold,
+            crop=self.crop,
         )
 
     @classmethod
@@ -137,6 +158,7 @@ class Contract:
             normalization=found.normalization,
             threshold=found.threshold,
             probability="probability" in found.outputs,
+            crop=found.crop,
         )
         if contract.written() != found:
             raise ValueError("shapes, types and color order contradict each other")

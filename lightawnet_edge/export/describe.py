@@ -18,11 +18,9 @@ def describe(bundle: Bundle) -> str:
     agreement = manifest.agreement
     assert agreement is not None, "an engine that was built here was compared"
     size = sum((bundle.path / name).stat().st_size for name in manifest.files)
-    contract = manifest.contract
     return (
         f"{bundle.path}\n"
-        f"  takes     frame {contract.frame} {contract.color} uint8, network {contract.network}, "
-        f"{manifest.routing} routing\n"
+        f"  takes     {manifest.contract.takes}, {manifest.routing} routing\n"
         f"{_chosen_text(manifest)}"
         f"{_method_text(manifest)}"
         f"  executes  {ran} (share of the convolution MACs, read back from the engine)\n"

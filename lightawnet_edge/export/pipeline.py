@@ -22,6 +22,11 @@ from lightawnet_edge.progress import Narrate
 from lightawnet_edge.specs import State
 from lightawnet_edge.targets.making import DEVICE_GRAPH
 
+_OTHER_FRAMES = (
+    "the packaged frames have not the border of this camera, and the region cuts into them: give "
+    "frames of it with --calibration"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
@@ -53,6 +58,8 @@ def _export(resolved: Resolved, narrate: Narrate) -> ExportResult:
         _check_int8(standing.manifest, spec, f"The bundle '{path}' stands there")
         return ExportResult(standing, built=False)
     tell_of(resolved.calibration, narrate, masks=resolved.weighs_masks)
+    if spec.calibration is None and resolved.contract.crop is not None:
+        narrate(_OTHER_FRAMES)
     with staged_folder(path) as folder:
         _write(folder, resolved, make(resolved, folder, narrate), narrate)
     return ExportResult(Bundle.open(path), built=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from lightawnet_edge.specs import (
     ColorOrder,
     Method,
     Precision,
+    Region,
     Routing,
     Size,
     Target,
@@ -46,6 +48,12 @@ class ExportSpec:
     )
     frame: Size | None = option(
         "HEIGHTxWIDTH of the camera's frames. Default: the network's input.", default=None
+    )
+    crop: Region | None = option(
+        "Region X,Y,WIDTH,HEIGHT of the camera's frame that goes through the network: the picture "
+        "without the black border. The mask outside is 0. Needs --frame. Default: all of it.",
+        default=None,
+        metavar="X,Y,WIDTH,HEIGHT",
     )
     network: Size | None = option(
         "Input size of the network. Default: the checkpoint's.", default=None
@@ -99,6 +107,11 @@ class ExportSpec:
         self._check_options()
         if self.network is not None:
             check_network_size(self.network)
+        if self.crop is not None and self.frame is None:
+            raise SpecError(
+                f"--crop {self.crop} is a region of the camera's frame, whose size is not known. "
+                "Give it with --frame, e.g. --frame 1080x1920."
+            )
         self._check_budget()
         if self.name is not None and (
             self.name in ("", ".", "..") or Path(self.name).name != self.name
@@ -186,7 +199,8 @@ def contract_of(spec: ExportSpec, name: str, meta: CheckpointMeta) -> Contract:
     """What the engine takes and gives; `name` is the checkpoint's, for messages.
 
     Raises:
-        SpecError: The colour order does not fit the network's channels.
+        SpecError: The colour order does not fit the network's channels, or the region does not fit
+            the frame.
     """
     color, gray = spec.color or meta.color, meta.color is ColorOrder.GRAY
     if (color is ColorOrder.GRAY) is not gray:
@@ -195,13 +209,16 @@ def contract_of(spec: ExportSpec, name: str, meta: CheckpointMeta) -> Contract:
             f"input channel{'' if gray else 's'}: expected {'gray' if gray else 'rgb or bgr'}."
         )
     network = spec.network or meta.size
+    frame = spec.frame or network
+    whole = spec.crop == Region(0, 0, frame.width, frame.height)
     return Contract(
-        frame=spec.frame or network,
+        frame=frame,
         color=color,
         network=network,
         normalization=meta.normalization,
         threshold=spec.threshold,
         probability=spec.probability,
+        crop=None if whole else spec.crop,
     )
 
 
@@ -225,8 +242,14 @@ def default_name(
         parts.append(str(unusual))
     if spec.network is not None:
         parts.append(f"net{spec.network}")
+    return "-".join([*parts, *_of_frames(contract)])
+
+
+def _of_frames(contract: Contract) -> Iterator[str]:
+    """What a bundle's name says of its frames."""
     if contract.frame != contract.network:
-        parts.append(str(contract.frame))
+        yield str(contract.frame)
+    if contract.crop is not None:
+        yield f"crop{contract.crop}".replace(",", ".")
     if contract.color is ColorOrder.BGR:
-        parts.append("bgr")
-    return "-".join(parts)
+        yield "bgr"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightawnet_edge.bundle.contract import Contract
@@ -31,9 +32,12 @@ class DeviceModel(nn.Module):
     def __init__(self, network: LightAWNet, contract: Contract) -> None:
         """`network` may be lowered or not; it works at `contract.network`."""
         super().__init__()
-        self.preprocess = Preprocess(contract.network, contract.normalization, contract.color)
+        self.preprocess = Preprocess(
+            contract.network, contract.normalization, contract.color, contract.crop
+        )
         self.network = network
-        self.frame = contract.frame
+        self.picture = contract.picture
+        self.border = _border(contract)
         # Logits are compared, not probabilities: the mask then needs no sigmoid, and is the same.
         self.logit_threshold = math.log(contract.threshold / (1 - contract.threshold))
 
@@ -44,12 +48,26 @@ class DeviceModel(nn.Module):
             frame: uint8, shape (H, W, 3), or (H, W) for gray.
 
         Returns:
-            Mask of shape (H, W), uint8, 0 or 255; probability of shape (h, w), float32.
+            Mask of shape (H, W), uint8, 0 or 255, and 0 outside of the contract's region;
+            probability of shape (h, w), float32, of the region alone.
         """
         logits = self.network(self.preprocess(frame))
-        mask = resize(logits, self.frame)[0, 0] >= self.logit_threshold
-        # By way of float32: TensorRT and ONNX Runtime select floats, not all of them select bytes.
-        return (mask.float() * 255).to(torch.uint8), torch.sigmoid(logits)[0, 0]
+        mask = resize(logits, self.picture)[0, 0] >= self.logit_threshold
+        # By way of float32: TensorRT and ONNX Runtime select floats, not all of them select bytes,
+        # and TensorRT pads no bytes either.
+        values = mask.float() * 255
+        if self.border is not None:
+            values = F.pad(values, self.border)
+        return values.to(torch.uint8), torch.sigmoid(logits)[0, 0]
+
+
+def _border(contract: Contract) -> tuple[int, int, int, int] | None:
+    """Pixels to the left, right, above and below the contract's region; None where it has none."""
+    crop, frame = contract.crop, contract.frame
+    if crop is None:
+        return None
+    right, below = frame.width - crop.x - crop.width, frame.height - crop.y - crop.height
+    return crop.x, right, crop.y, below
 
 
 def to_onnx(network: LightAWNet, contract: Contract) -> onnx.ModelProto:

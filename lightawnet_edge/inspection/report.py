@@ -48,7 +48,7 @@ def console(found: Inspection) -> Group:
     manifest = found.manifest
     head = (
         f"{manifest.name}: {manifest.target}, {str(manifest.precision).upper()}, "
-        f"{manifest.routing} routing, network {manifest.contract.network}"
+        f"{manifest.routing} routing, {manifest.contract.takes}"
     )
     notes = Table.grid(padding=(0, 1))
     for reason in found.missing:

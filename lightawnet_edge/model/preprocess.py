@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightawnet_edge.specs import ColorOrder, Normalization, Size
+from lightawnet_edge.specs import ColorOrder, Normalization, Region, Size
 
 _MAX_BILINEAR = 2
 """Bilinear interpolation reads two pixels a side: shrinking by more than this skips pixels."""
@@ -73,19 +73,33 @@ def normalize(x: Tensor, normalization: Normalization) -> Tensor:
 class Preprocess(nn.Module):
     """uint8 camera frame (H, W, 3), or (H, W) for gray, to float network input (1, C, h, w)."""
 
-    def __init__(self, size: Size, normalization: Normalization, color: ColorOrder) -> None:
-        """`size` is the network's input; the frame's own size is taken from each frame."""
+    def __init__(
+        self,
+        size: Size,
+        normalization: Normalization,
+        color: ColorOrder,
+        crop: Region | None = None,
+    ) -> None:
+        """`size` is the network's input; the frame's own size is taken from each frame.
+
+        Args:
+            size: Of the network's input.
+            normalization: Of its values.
+            color: Of the frame.
+            crop: Region of the frame that is taken; None takes all of it.
+        """
         super().__init__()
         self.size = size
         self.normalization = normalization
         self.color = color
+        self.crop = crop
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Reorder, scale to [0, 1], resize, normalize."""
-        if self.color is ColorOrder.GRAY:
-            x = frame.float()[None, None]
-        else:
-            x = frame.float().permute(2, 0, 1)[None]
+        """Cut, reorder, scale to [0, 1], resize, normalize."""
+        x = frame.float()  # first of all: TensorRT cuts no bytes
+        if self.crop is not None:
+            x = x[self.crop.slices]
+        x = x[None, None] if self.color is ColorOrder.GRAY else x.permute(2, 0, 1)[None]
         x = resize(x / 255, self.size)
         if self.color is ColorOrder.BGR:
             x = torch.stack([x[:, 2], x[:, 1], x[:, 0]], dim=1)

@@ -95,6 +95,8 @@ class Segmenter:
     def probability(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Foreground probability (h, w), float32, at the size that the network works at.
 
+        With a contract's `crop` it is that of the region; outside of it, it is 0 everywhere.
+
         Raises:
             SpecError: As for a call; or the bundle was exported without this output.
             BackendUnavailableError: As for a call.

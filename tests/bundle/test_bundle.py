@@ -20,9 +20,17 @@ from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.manifest import MANIFEST, SCHEMA, Manifest, Source, write_manifest
 from lightawnet_edge.bundle.store import digest_of, replace_file, sha256_of, staged_folder
 from lightawnet_edge.codec import encode
-from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.scores.agreement import Agreement
-from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Routing, Size, Target
+from lightawnet_edge.specs import (
+    ColorOrder,
+    Normalization,
+    Precision,
+    Region,
+    Routing,
+    Size,
+    Target,
+)
 
 CONTRACT = Contract(
     frame=Size(1080, 1920),
@@ -112,6 +120,26 @@ def test_a_bundle_without_calibration_probability_or_colour_comes_back_equal(
 def test_a_frame_has_the_shape_of_its_colour_order() -> None:
     assert CONTRACT.frame_shape == (1080, 1920, 3)
     assert replace(CONTRACT, color=ColorOrder.GRAY).frame_shape == (1080, 1920)
+
+
+def test_a_region_stands_in_the_manifest_and_not_where_there_is_none(bundle: Bundle) -> None:
+    cropped = replace(CONTRACT, crop=Region(420, 0, 1080, 1080))
+    write_manifest(bundle.path, manifest(bundle.path, contract=cropped))
+    assert Bundle.open(bundle.path).manifest.contract == cropped
+    assert encode(cropped)["crop"] == "420,0,1080,1080"
+    assert "crop" not in encode(CONTRACT)
+    assert cropped.picture == Size(1080, 1080)
+    assert CONTRACT.picture == CONTRACT.frame
+    assert cropped.takes == "frame 1080x1920 bgr uint8, crop 420,0,1080,1080, network 352x480"
+
+
+def test_a_region_lies_in_its_frame() -> None:
+    with pytest.raises(
+        SpecError,
+        match=r"Region 960,0,1080,1080 reaches beyond the frame 1080x1920: expected X \+ WIDTH of "
+        r"at most 1920 and Y \+ HEIGHT of at most 1080\.",
+    ):
+        replace(CONTRACT, crop=Region(960, 0, 1080, 1080))
 
 
 def test_a_manifest_is_written_sorted_and_with_its_schema(bundle: Bundle) -> None:

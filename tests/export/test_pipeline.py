@@ -29,6 +29,7 @@ from lightawnet_edge.errors import (
 )
 from lightawnet_edge.export.describe import describe
 from lightawnet_edge.export.pipeline import export
+from lightawnet_edge.export.resolve import resolve
 from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.graph.device_graph import DeviceModel
 from lightawnet_edge.graph.view import GraphView
@@ -40,6 +41,7 @@ from lightawnet_edge.specs import (
     Method,
     Normalization,
     Precision,
+    Region,
     Routing,
     Size,
     Target,
@@ -334,6 +336,7 @@ def test_precisions_that_would_be_emulated_are_refused(checkpoint: Path, tmp_pat
         ({"max_dice_drop": 0.01}, "--max-dice-drop is the budget of --routing auto, and of --int8"),
         ({"max_dice_drop": 2.0, "routing": Routing.AUTO}, "2.0 must lie between 0 and 1"),
         ({"name": "../elsewhere"}, "must be a plain folder name"),
+        ({"crop": Region(0, 0, 32, 32)}, r"whose size is not known\. Give it with --frame, e\.g\."),
         ({"min_int8_share": 1.5}, r"--min-int8-share 1\.5 must lie between 0 and 1"),
     ],
 )
@@ -352,6 +355,37 @@ def test_a_frame_size_of_its_own_is_inside_the_engine(checkpoint: Path, tmp_path
         frame = blobs(1, Size(270, 480))[0][0]
         assert segmenter(frame).shape == (270, 480)
         assert segmenter.probability(frame).shape == (64, 64)
+
+
+def test_a_region_is_inside_the_engine(checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
+    crop = Region(100, 0, 280, 270)
+    wanted = spec(checkpoint, tmp_path, frame=Size(270, 480), crop=crop, calibration=dataset)
+    bundle = export(wanted).bundle
+    assert bundle.path.name == "tiny-onnx-fp32-270x480-crop100.0.280.270"
+    assert "frame 270x480 rgb uint8, crop 100,0,280,270, network 64x64" in describe(bundle)
+    assert bundle.manifest.contract.crop == crop
+    with Segmenter.load(bundle.path) as segmenter:
+        mask = segmenter(blobs(1, Size(270, 480))[0][0])
+    assert mask.shape == (270, 480)
+    assert mask[crop.slices].any()
+    mask[crop.slices] = 0
+    assert not mask.any()
+
+
+def test_packaged_frames_are_doubted_where_there_is_a_region(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    crop = Region(16, 0, 80, 80)
+    export(spec(checkpoint, tmp_path, frame=Size(80, 96), crop=crop), narrate=told.append)
+    assert [text for text in told if "give frames of it with --calibration" in text]
+
+
+def test_a_region_of_the_whole_frame_is_none(checkpoint: Path, tmp_path: Path) -> None:
+    wanted = spec(checkpoint, tmp_path, frame=Size(96, 128), crop=Region(0, 0, 128, 96))
+    assert resolve(wanted).contract.crop is None
+    with pytest.raises(SpecError, match=r"Region 0,0,129,96 reaches beyond the frame 96x128"):
+        resolve(spec(checkpoint, tmp_path, frame=Size(96, 128), crop=Region(0, 0, 129, 96)))
 
 
 def test_a_gray_network_with_minmax_scaling_runs_whole(tmp_path: Path) -> None:

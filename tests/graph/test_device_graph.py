@@ -16,7 +16,7 @@ from lightawnet_edge.graph.view import GraphView
 from lightawnet_edge.model.lowering import lower
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.routing import mean_routing
-from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Size, Target
+from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Region, Size, Target
 from lightawnet_edge.targets import table
 from tests.conftest import SIZE, blobs
 
@@ -45,6 +45,8 @@ CASES = {
     "smaller frame": contract(Size(40, 56)),
     "minmax": contract(normalization=Normalization(method="minmax")),
     "threshold": contract(threshold=0.3),
+    "region": contract(Size(331, 420), crop=Region(61, 11, 301, 320)),
+    "region at an edge": contract(Size(96, 128), ColorOrder.BGR, crop=Region(32, 0, 96, 96)),
 }
 
 
@@ -73,6 +75,11 @@ def test_every_runtime_computes_what_the_device_model_says(
     assert found["mask"].dtype == np.uint8
     assert set(np.unique(found["mask"])) <= {0, 255}
     assert np.mean(found["mask"] != mask.numpy()) < 1e-3
+    if wanted.crop is not None:
+        inside = found["mask"][wanted.crop.slices].copy()
+        found["mask"][wanted.crop.slices] = 0
+        assert not found["mask"].any()
+        found["mask"] = inside
     assert found["probability"].dtype == np.float32
     np.testing.assert_allclose(found["probability"], probability, atol=PROBABILITY_TOLERANCE)
     if case != "threshold":
@@ -93,6 +100,26 @@ def test_bgr_and_rgb_graphs_agree_on_swapped_frames(network: LightAWNet) -> None
         rgb = DeviceModel(network, contract())(frame)[1]
         bgr = DeviceModel(network, contract(color=ColorOrder.BGR))(frame.flip(2))[1]
     assert torch.equal(rgb, bgr)
+
+
+def test_a_region_is_seen_as_a_frame_of_its_own_would_be(network: LightAWNet) -> None:
+    region = Region(61, 11, 301, 320)
+    frame = torch.from_numpy(blobs(1, Size(331, 420), seed=2)[0][0])
+    with torch.no_grad():
+        probability = DeviceModel(network, contract(region.size))(frame[region.slices])[1]
+        threshold = float(probability.quantile(0.7))
+        alone = DeviceModel(network, contract(region.size, threshold=threshold))
+        within = DeviceModel(network, contract(Size(331, 420), crop=region, threshold=threshold))
+        mask, _ = alone(frame[region.slices].contiguous())
+        found, same = within(frame)
+        black = torch.zeros_like(frame)
+        black[region.slices] = frame[region.slices]
+        assert torch.equal(within(black)[0], found), "what lies outside has no say"
+    assert torch.equal(same, probability)
+    assert torch.equal(found[region.slices], mask)
+    found[region.slices] = 0
+    assert mask.any()
+    assert not found.any()
 
 
 def test_the_mask_is_the_probability_at_the_threshold(network: LightAWNet) -> None:

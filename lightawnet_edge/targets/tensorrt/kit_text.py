@@ -17,11 +17,9 @@ from lightawnet_edge.targets.tensorrt.devices import RTX, Platform
 def describe_kit(bundle: Bundle) -> str:
     """Tell what a kit is for, what it asks for and executes, and how far from FP32 it is."""
     manifest, kit = bundle.manifest, _kit(bundle.manifest)
-    contract = manifest.contract
     size = sum((bundle.path / name).stat().st_size for name in manifest.files)
     rows = {
-        "takes": f"frame {contract.frame} {contract.color} uint8, network {contract.network}, "
-        f"{manifest.routing} routing",
+        "takes": f"{manifest.contract.takes}, {manifest.routing} routing",
         "for": f"{_platform(kit)}, {_capabilities(kit)}",
         **_precisions(manifest),
         **_simulated(manifest),

@@ -6,6 +6,8 @@ GPU, when the engine is loaded.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import tensorrt_rtx as trt
 import torch
@@ -15,20 +17,32 @@ from lightawnet_edge.graph.device_graph import to_onnx
 from lightawnet_edge.model.lowering import lower
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.routing import mean_routing
-from lightawnet_edge.specs import ColorOrder, Normalization, Size
+from lightawnet_edge.specs import ColorOrder, Normalization, Region, Size
 
 
 @pytest.mark.parametrize("routing", ["dynamic", "static"])
 @pytest.mark.parametrize("frame", [Size(64, 64), Size(540, 960)], ids=str)
 def test_the_device_graph_parses_and_builds(routing: str, frame: Size, network: LightAWNet) -> None:
-    contract = Contract(
-        frame=frame,
-        color=ColorOrder.BGR,
-        network=Size(64, 64),
-        normalization=Normalization(),
-        threshold=0.5,
-        probability=True,
-    )
+    build(network, routing, contract(frame))
+
+
+def test_a_region_parses_and_builds(network: LightAWNet) -> None:
+    build(network, "static", contract(Size(540, 960), crop=Region(210, 0, 540, 540)))
+
+
+def contract(frame: Size, **changes: Any) -> Contract:
+    values: dict[str, Any] = {
+        "frame": frame,
+        "color": ColorOrder.BGR,
+        "network": Size(64, 64),
+        "normalization": Normalization(),
+        "threshold": 0.5,
+        "probability": True,
+    }
+    return Contract(**(values | changes))
+
+
+def build(network: LightAWNet, routing: str, contract: Contract) -> None:
     frozen = mean_routing(network, [torch.randn(1, 3, 64, 64)]) if routing == "static" else None
     graph = to_onnx(lower(network, frozen), contract)
     logger = trt.Logger(trt.Logger.ERROR)
