@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +20,7 @@ from lightawnet_edge.benchmarks.result import SCHEMA, BenchResult, Contours
 from lightawnet_edge.benchmarks.verdict import executed_text, fastest_first, headline, tiles
 from lightawnet_edge.bundle.store import replace_file
 from lightawnet_edge.codec import dumps
+from lightawnet_edge.data.faults import printable
 from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.scores import latency as stats
 from lightawnet_edge.scores.text import dice_texts, milliseconds, percent
@@ -37,6 +39,11 @@ def write_report(result: BenchResult, folder: Path) -> Path:
     replace_file(folder / JSON, text.encode())
     replace_file(folder / HTML, html(result).encode())
     return folder / HTML
+
+
+def document(result: BenchResult, page: Path) -> dict[str, Any]:
+    """What `bench --json` prints, but for the schema number: all that the terminal shows."""
+    return {"report": printable(str(page)), "headline": headline(result), **result.summary()}
 
 
 def folder_name(result: BenchResult) -> str:
@@ -112,6 +119,7 @@ def html(result: BenchResult) -> str:
         "ms": milliseconds,
         "outline": outline,
         "percent": percent,
+        "shell": shlex.join,
     }
     source = files("lightawnet_edge.benchmarks").joinpath("report.html").read_text(encoding="utf-8")
     return str(environment.from_string(source).render(_context(result)))

@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
+from lightawnet_edge.benchmarks.provenance import Provenance
 from lightawnet_edge.benchmarks.records import Record
-from lightawnet_edge.codec import read_document
+from lightawnet_edge.codec import OMIT, encode, read_document
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.machine.cgroup import Throttled
 from lightawnet_edge.machine.cuda_driver import CudaDevice
@@ -23,6 +24,8 @@ SCHEMA = 1  # 1: first version. Say here what every later number changed.
 _SHOWN = ("data", "split", "threads", "rounds", "calls", "seconds", "warmup", "deadline_s")
 """Settings that a report shows."""
 _LATEST_S = 1e6
+_RAW = ("pictures", "overlap", "doubted")
+"""Fields that a summary leaves out: doubts say what the last two hold."""
 
 Contours = tuple[tuple[tuple[int, int], ...], ...]
 """Closed lines of points (x, y), in pixels of a picture."""
@@ -83,6 +86,8 @@ class BenchResult:
     on which frames it was calibrated."""
     doubted: tuple[str, ...] = ()
     """What is to be doubted of the frames and masks themselves."""
+    provenance: Provenance | None = field(default=None, metadata=OMIT)
+    """What was measured, by its bytes; None in reports that were written before it was recorded."""
 
     @classmethod
     def read(cls, path: Path) -> BenchResult:
@@ -111,6 +116,11 @@ class BenchResult:
         deadline_s = self.settings["deadline_s"]
         if type(deadline_s) not in (int, float) or not 0 < deadline_s <= _LATEST_S:
             raise SpecError(f"settings.deadline_s={deadline_s!r:.40} is no time of a frame.")
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values: all but raw samples, scores per frame and pictures."""
+        plain = {key: value for key, value in encode(self).items() if key not in _RAW}
+        return {**plain, "records": [record.summary() for record in self.records]}
 
     def baseline_of(self, record: Record) -> Record | None:
         """The record that `record` is compared with."""

@@ -14,6 +14,7 @@ from lightawnet_edge.benchmarks.contest import Contest
 from lightawnet_edge.benchmarks.overlap import find_overlap, refuse_overlap
 from lightawnet_edge.benchmarks.plan import BenchSpec, by_name, find_bundles, make_plans
 from lightawnet_edge.benchmarks.process import COMMAND
+from lightawnet_edge.benchmarks.provenance import Provenance, frames_digest, measured
 from lightawnet_edge.benchmarks.result import BenchResult, Failure
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.data.frameset import FrameSet
@@ -33,6 +34,7 @@ def bench(
     on_step: OnStep = lambda _: None,
     narrate: Narrate = lambda _: None,
     command: Sequence[str] = COMMAND,
+    asked: Sequence[str] = (),
 ) -> BenchResult:
     """Measure latency and accuracy of bundles, and of the FP32 network in eager PyTorch.
 
@@ -45,6 +47,7 @@ def bench(
         on_step: Told of each step.
         narrate: Told what lies in the folder of frames and is not used.
         command: Starts a worker process.
+        asked: The command line that asked for this, for the record.
 
     Raises:
         ArtifactError: A bundle, the data or a checkpoint is missing, broken or changed.
@@ -57,6 +60,11 @@ def bench(
     frames = FrameSet.open(spec.data or EVALUATION, masks=True, split=spec.split, limit=spec.limit)
     for text in describe_unused(frames.unused):
         narrate(text)
+    provenance = Provenance(
+        command=tuple(asked),
+        bundles={name: measured(bundle) for name, bundle in by_name(opened).items()},
+        frames_sha256=frames_digest(frames.files),
+    )
     overlap = find_overlap(by_name(opened), frames)
     if not spec.allow_overlap:
         refuse_overlap(overlap)
@@ -91,6 +99,7 @@ def bench(
             for name, matches in overlap.items()
         },
         pictures=pictures,
+        provenance=provenance,
     )
 
 

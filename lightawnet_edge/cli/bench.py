@@ -12,6 +12,7 @@ from lightawnet_edge.cli.options import Options, takes
 from lightawnet_edge.cli.paths import ENGINES, complete_bundle, expand_patterns, find_bundle
 from lightawnet_edge.cli.terminal import (
     JsonFlag,
+    command_line,
     err_console,
     narrate,
     out_console,
@@ -107,15 +108,15 @@ def _bench(
     min_int8_share: float | None = None,
 ) -> None:
     from lightawnet_edge.benchmarks.gate import check_int8
-    from lightawnet_edge.benchmarks.report import console, folder_name, write_report
+    from lightawnet_edge.benchmarks.report import console, document, folder_name, write_report
+    from lightawnet_edge.benchmarks.result import SCHEMA
     from lightawnet_edge.benchmarks.runner import bench as measure
 
     with progress_bar() as show:
-        result = measure(bundles, spec, on_step=show, narrate=narrate)
+        result = measure(bundles, spec, on_step=show, narrate=narrate, asked=command_line())
     page = write_report(result, out / folder_name(result))
     if as_json:
-        print_json([record.summary() for record in result.records])
-        narrate(f"report: {page}")
+        print_json(document(result, page), SCHEMA)
     else:
         out_console.print(console(result))
         typer.echo(f"report: {page}")

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lightawnet_edge.benchmarks.provenance import Asked
 from lightawnet_edge.cli.options import Options, takes
-from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, print_json, progress_bar
+from lightawnet_edge.cli.terminal import (
+    JsonFlag,
+    command_line,
+    narrate,
+    out_console,
+    print_json,
+    progress_bar,
+)
 from lightawnet_edge.evaluation.card import CardSpec
 from lightawnet_edge.evaluation.evaluation import SCHEMA
 from lightawnet_edge.evaluation.evaluator import EvalSpec
@@ -39,12 +49,18 @@ def evaluate(
         refuse_among(out, {spec.data / IMAGES, spec.data / MASKS}, WORST_JPEG)
     with progress_bar() as show:
         measured = measure(spec, show, narrate)
+    measured = replace(measured, result=replace(measured.result, asked=_asked()))
     if out is not None:
         narrate(f"evaluation: {write_evaluation(measured, out)}")
     if as_json:
         print_json(measured.result, SCHEMA)
     else:
         out_console.print(console(measured.result))
+
+
+def _asked() -> Asked:
+    now = datetime.now(timezone.utc)
+    return Asked(command=command_line(), created=now.isoformat(timespec="seconds"))
 
 
 @takes(CardSpec)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import codecs
+import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from lightawnet_edge.cli.examples import PROGRAM
 from lightawnet_edge.codec import dumps, json_text
+from lightawnet_edge.data.faults import printable
 from lightawnet_edge.progress import OnStep, Step
 
 out_console = Console()
@@ -72,6 +77,16 @@ def print_json(value: object, schema: int | None = None) -> None:
     else:
         text = dumps(value, schema=schema, indent=None, sort_keys=False)
     typer.echo(text.encode(), nl=False)  # as bytes: the terminal's encoding may lack a letter
+
+
+def command_line() -> tuple[str, ...]:
+    """Words of the command line as it was given, for a record of what asked for it.
+
+    Paths that go down from the working folder are told from there: records tell no one's folders
+    without need.
+    """
+    below = re.compile(rf"^(--?[\w-]+=)?{re.escape(f'{Path.cwd()}{os.sep}')}(?=.)")
+    return PROGRAM, *(printable(below.sub(r"\1", word)) for word in sys.argv[1:])
 
 
 def bar_console() -> Console:

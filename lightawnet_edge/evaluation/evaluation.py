@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+from lightawnet_edge.benchmarks.provenance import Asked
 from lightawnet_edge.codec import OMIT, read_document
 from lightawnet_edge.data.likeness import Match
 from lightawnet_edge.errors import SpecError
@@ -138,7 +139,7 @@ class Weights(CheckpointMeta):
 
 @dataclass(frozen=True, kw_only=True)  # without slots, which leave cached properties no place
 class Evaluation:
-    """A checkpoint on a set of frames; nothing in it tells time or place."""
+    """A checkpoint on a set of frames; but for `asked`, nothing in it tells time or place."""
 
     DERIVED: ClassVar = ("overall", "by_size", "by_group", "empty", "missed")
 
@@ -160,6 +161,8 @@ class Evaluation:
     trained_on: tuple[Match, ...] | None = field(default=None, metadata=OMIT)
     """Frames that show a picture of the training; None where no record of it lies beside the
     weights."""
+    asked: Asked | None = field(default=None, metadata=OMIT)
+    """The command line that asked for it; None for a call from Python."""
 
     def __post_init__(self) -> None:
         if not self.frames:

@@ -6,7 +6,6 @@ preprocessing is the network's own, logits are resized back, and masks are compa
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lightawnet_edge import __version__
+from lightawnet_edge.benchmarks.provenance import frames_digest
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.store import replace_file, sha256_of
 from lightawnet_edge.codec import dumps
@@ -188,7 +188,7 @@ def evaluate(
         data=spec.data.resolve().name,
         split=None if spec.split is None else spec.split.name,
         limit=spec.limit,
-        frames_sha256=frames_digest(data),
+        frames_sha256=frames_digest(data.files),
         tools=_tools(),
         frames=tuple(frames),
         trained_on=shown_in_training(checkpoint, data, color),
@@ -210,15 +210,6 @@ def write_evaluation(measured: Measured, folder: Path) -> Path:
     replace_file(folder / WORST_JPEG, contact_sheet(tiles))
     replace_file(folder / EVALUATION_JSON, text.encode())
     return folder / EVALUATION_JSON
-
-
-def frames_digest(frames: FrameSet) -> str:
-    """SHA-256 of the names and the bytes of images and masks: decoders cannot change it."""
-    digest = hashlib.sha256()
-    for file in frames.files:
-        assert file.mask is not None  # the set was opened with masks
-        digest.update(f"{file.stem} {sha256_of(file.image)} {sha256_of(file.mask)}\n".encode())
-    return digest.hexdigest()
 
 
 def _frame(file: FrameFile, segment: TorchSegmenter, group: str | None) -> FrameResult:

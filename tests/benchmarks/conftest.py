@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from lightawnet_edge.benchmarks.provenance import MeasuredBundle, Provenance
 from lightawnet_edge.benchmarks.records import FrameScore, Record
 from lightawnet_edge.benchmarks.result import BenchResult, Failure, Picture
 from lightawnet_edge.benchmarks.timing import Timing
+from lightawnet_edge.bundle.manifest import Source
 from lightawnet_edge.machine.machine import Machine, MachineState
 
 # A worker whose engines call every pixel of more than middling red a polyp. The name of the bundle
@@ -127,6 +129,21 @@ def make_result(make_record: MakeRecord) -> MakeResult:
         return BenchResult(**(values | changes))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def provenance() -> Provenance:
+    """What the result by hand was measured on."""
+    return Provenance(
+        command=("lightawnet-edge", "bench", "a b"),
+        bundles={
+            "polyp-openvino-int8": MeasuredBundle(
+                manifest_sha256="1" * 64, engine={"engine.xml": "2" * 64, "engine.bin": "3" * 64},
+                checkpoint=Source(name="polyp", sha256="4" * 64),
+            )
+        },
+        frames_sha256="5" * 64,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

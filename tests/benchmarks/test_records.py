@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lightawnet_edge.benchmarks.provenance import Provenance
 from lightawnet_edge.benchmarks.result import SCHEMA, BenchResult, Failure
 from lightawnet_edge.codec import decode, dumps, encode
 from lightawnet_edge.errors import ArtifactError
@@ -43,8 +44,10 @@ def test_without_a_baseline_there_is_no_drop(make_record: Any) -> None:
     assert [score.dice for score in lone.worst()] == [0.6, 0.7, 0.8, 0.9]
 
 
-def test_a_result_survives_json_whole(make_result: Any, failure: Failure, tmp_path: Path) -> None:
-    result = make_result(failures=(failure,), skipped={"frame9": "broken"})
+def test_a_result_survives_json_whole(
+    make_result: Any, failure: Failure, provenance: Provenance, tmp_path: Path
+) -> None:
+    result = make_result(failures=(failure,), skipped={"frame9": "broken"}, provenance=provenance)
     path = tmp_path / "report.json"
     path.write_text(dumps(result, schema=SCHEMA))
     again = BenchResult.read(path)

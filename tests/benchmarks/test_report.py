@@ -13,8 +13,18 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from lightawnet_edge.benchmarks.report import console, folder_name, html, outline, write_report
+from lightawnet_edge.benchmarks.provenance import Provenance
+from lightawnet_edge.benchmarks.report import (
+    console,
+    document,
+    folder_name,
+    html,
+    outline,
+    write_report,
+)
 from lightawnet_edge.benchmarks.result import BenchResult, Failure
+from lightawnet_edge.benchmarks.verdict import headline
+from lightawnet_edge.codec import json_text
 from lightawnet_edge.errors import BackendUnavailableError
 
 
@@ -93,6 +103,37 @@ def test_the_page_shows_every_engine_doubt_and_failure(page_text: str) -> None:
         "+0.0050 … +0.0400", "A CPU, 2 threads", "prefers-color-scheme: dark",
     ):  # fmt: skip
         assert expected in page_text.replace("&#39;", "'"), expected
+
+
+def test_the_page_says_what_was_measured_by_its_bytes(
+    make_result: Any, provenance: Provenance, page_text: str
+) -> None:
+    text = html(make_result(provenance=provenance))
+    assert Page(text).open == []
+    assert "lightawnet-edge bench &#39;a b&#39;" in text
+    for digit, words in enumerate(("manifest", "engine.xml", "engine.bin", "weights polyp"), 1):
+        assert f"{words} <code>{str(digit) * 64}</code>" in text
+    assert "5" * 64 in text
+    assert "What was measured" not in page_text, "older reports do not know it"
+
+
+def test_json_tells_all_that_the_terminal_shows(
+    make_result: Any, failure: Failure, provenance: Provenance
+) -> None:
+    result = make_result(
+        failures=(failure,), skipped={"frame9": "broken"}, provenance=provenance,
+        doubted=("the masks look inverted",),
+    )  # fmt: skip
+    told = document(result, Path("reports/caf\udce9/report.html"))
+    text = json_text(told)
+    assert told["headline"] == headline(result)
+    assert told["doubts"] == result.doubts
+    assert {"frame 'frame9' was skipped: broken", "the masks look inverted"} <= set(told["doubts"])
+    assert told["failures"][0]["bundle"] == failure.bundle
+    assert told["records"] == [record.summary() for record in result.records]
+    assert told["provenance"]["frames_sha256"] == "5" * 64
+    assert "rounds_s" not in text
+    assert "jpeg" not in text
 
 
 def test_worst_frames_carry_the_contours_of_truth_fp32_and_engine(page_text: str) -> None:

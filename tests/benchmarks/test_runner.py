@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from lightawnet_edge.benchmarks import contest
+from lightawnet_edge.benchmarks.provenance import frames_digest
 from lightawnet_edge.benchmarks.report import write_report
 from lightawnet_edge.benchmarks.result import BenchResult
 from lightawnet_edge.benchmarks.runner import BenchSpec, bench
 from lightawnet_edge.bundle.layers import mac_shares
 from lightawnet_edge.codec import decode, encode, json_text
+from lightawnet_edge.data.frameset import FrameSet
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError, SpecError
 from lightawnet_edge.machine.cuda_driver import CudaDevice
 from lightawnet_edge.machine.gpu_state import GpuState
@@ -63,6 +65,10 @@ def test_engines_are_timed_and_scored_in_turn(
     assert any("worse" in names for names in shown.values())
     assert result.settings["data"] == "red"
     assert str(red) not in json_text(result)
+    assert result.provenance is not None
+    assert result.provenance.command == (), "no command line asked for it"
+    assert result.provenance.frames_sha256 == frames_digest(FrameSet.open(red, masks=True).files)
+    assert list(result.provenance.bundles) == ["good", "worse"]
 
 
 def test_an_engine_of_a_gpu_is_timed_by_its_device_too_and_the_gpu_is_looked_at(

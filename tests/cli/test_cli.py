@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from lightawnet_edge import __version__
+from lightawnet_edge.bundle.store import sha256_of
 from lightawnet_edge.cli import app
 from lightawnet_edge.cli.examples import EXAMPLES
 from tests.cli.conftest import Cli
@@ -305,7 +307,7 @@ def test_demo_goes_from_weights_to_a_report(cli: Cli, checkpoint: Path, tmp_path
     ]  # fmt: skip
     done = cli(*command)
     assert done.code == 0, done.err
-    records = {record["bundle"]: record for record in json.loads(done.out)}
+    records = {record["bundle"]: record for record in json.loads(done.out)["records"]}
     assert set(records) == {"pytorch-eager", "tiny-openvino-fp32", "tiny-openvino-int8"}
     quantized = records["tiny-openvino-int8"]
     assert quantized["executed"]["int8"] > 0.9
@@ -339,12 +341,27 @@ def test_bench_reports_first_then_fails_where_too_little_ran_in_int8(
     ]  # fmt: skip
     done = cli(*command, "--min-int8-share", "0.9999", "--json")
     assert done.code == 5
-    assert json.loads(done.out)[0]["executed"]["int8"] > 0.9
+    told = json.loads(done.out)
+    assert told["records"][0]["executed"]["int8"] > 0.9
+    assert "2 frames are few" in " ".join(told["doubts"]), "of the whole run"
+    assert told["headline"].startswith("tiny-openvino-int8 is ")
+    assert told["report"].endswith("report.html")
     assert "tiny-openvino-int8: 0.9" in done.err
     assert "'e1/depthwise' (" in done.err
     (file,) = tmp_path.glob("*/report.json")
-    layers = json.loads(file.read_text(encoding="utf-8"))["records"][0]["layers"]
-    assert "e1/depthwise" in {layer["name"] for layer in layers}
+    written = json.loads(file.read_text(encoding="utf-8"))
+    assert "e1/depthwise" in {layer["name"] for layer in written["records"][0]["layers"]}
+    assert written["provenance"] == told["provenance"]
+    bundle = written["provenance"]["bundles"]["tiny-openvino-int8"]
+    manifest = (bundles["openvino", "int8"] / "manifest.json").read_bytes()
+    assert bundle["manifest_sha256"] == hashlib.sha256(manifest).hexdigest()
+    for name, sha256 in bundle["engine"].items():
+        assert sha256_of(bundles["openvino", "int8"] / name) == sha256
+    assert set(bundle["engine"]) == {"engine.xml", "engine.bin"}
+    assert bundle["checkpoint"] == json.loads(manifest)["checkpoint"]
+    command = written["provenance"]["command"]
+    assert command[:2] == ["lightawnet-edge", "bench"]
+    assert command[-3:] == ["--min-int8-share", "0.9999", "--json"]
 
 
 def test_bench_of_all_leaves_kits_out_that_wait_for_their_device(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -40,3 +41,14 @@ def test_a_bar_stays_on_its_terminal_while_decoders_are_heard(
         assert terminal.bar_console().is_terminal
     monkeypatch.setattr(terminal, "err_console", Console(stderr=True, force_terminal=False))
     assert not terminal.bar_console().is_terminal
+
+
+def test_a_command_line_is_recorded_as_given_from_the_working_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [f"{tmp_path}/data", f"--split={tmp_path}/a b.txt", f"/mnt{tmp_path}/x", "caf\udce9"]
+    monkeypatch.setattr(sys, "argv", ["/opt/bin/lightawnet-edge", "bench", *words])
+    assert terminal.command_line() == (
+        "lightawnet-edge", "bench", "data", "--split=a b.txt", f"/mnt{tmp_path}/x", "caf\\xe9",
+    )  # fmt: skip

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+from lightawnet_edge.benchmarks.provenance import frames_digest
 from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.data.likeness import print_frame
 from lightawnet_edge.data.masks import read_mask
 from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
 from lightawnet_edge.evaluation.evaluation import read_evaluation
-from lightawnet_edge.evaluation.evaluator import EvalSpec, evaluate, frames_digest, write_evaluation
+from lightawnet_edge.evaluation.evaluator import EvalSpec, evaluate, write_evaluation
 from lightawnet_edge.evaluation.report import notes
 from lightawnet_edge.model.checkpoint import load_checkpoint, save_checkpoint
 from lightawnet_edge.model.metadata import CheckpointMeta
@@ -188,7 +189,7 @@ def test_the_digest_knows_every_byte_of_images_and_masks(
     checkpoint: Path, frames: Path, tmp_path: Path
 ) -> None:
     def digest() -> str:
-        return frames_digest(evaluate(spec(checkpoint, frames, limit=1)).frames)
+        return frames_digest(evaluate(spec(checkpoint, frames, limit=1)).frames.files)
 
     before = digest()
     shutil.copy(frames / "masks" / "f2.png", tmp_path / "kept.png")

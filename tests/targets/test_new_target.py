@@ -115,7 +115,7 @@ def test_inspect_reads_it_back(exported: Callable[..., Path], run: Run) -> None:
 def test_bench_measures_it(exported: Callable[..., Path], run: Run, tmp_path: Path) -> None:
     quick = ["--no-baseline", "--calls", 2, "--rounds", 1, "--limit", 2, "--threads", 1]
     bundle = exported("exact")
-    (record,) = json.loads(run("bench", bundle, *quick, "--out", tmp_path, "--json"))
+    (record,) = json.loads(run("bench", bundle, *quick, "--out", tmp_path, "--json"))["records"]
     assert (record["target"], record["device"]) == ("mine", None)
     assert record["executed"]["fp32"] == 1
 
