@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lightawnet_edge.bundle.store import replace_file, sha256_of
 from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.evaluation.belonging import check_belonging, untold
 from lightawnet_edge.evaluation.card_text import Sources, render
 from lightawnet_edge.evaluation.curves import curves
 from lightawnet_edge.evaluation.evaluation import WORST_JPEG, Evaluation, read_evaluation
@@ -61,7 +62,7 @@ def write_card(spec: CardSpec) -> Path:
     left one.
 
     Raises:
-        ArtifactError: A source is missing or unreadable, or is about other weights.
+        ArtifactError: A source is missing or unreadable, or is about other weights than the others.
         SpecError: There is a card already, or a training frame was evaluated.
     """
     sources = _read(spec)
@@ -92,12 +93,14 @@ def _read(spec: CardSpec) -> Sources:
     result = read_evaluation(path)
     sheet = (path if path.is_dir() else path.parent) / WORST_JPEG
     stages = tuple(map(read_run, spec.runs))
+    check_belonging(result, stages)
     twins = None if spec.twins is None else read_twins(spec.twins)
     return Sources(
         result=result,
         stages=stages,
         also=tuple(map(read_evaluation, spec.also)),
         leakage=tuple(leakage(result, stages, twins)),
+        untold=tuple(untold(stages)),
         notes="" if spec.notes is None else _prose(spec.notes),
         hardware=spec.hardware or "not recorded",
         data_license=spec.data_license or "not stated",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from lightawnet_edge.evaluation.evaluation import WORST, Evaluation, Summary
 from lightawnet_edge.evaluation.report import NONE, interval_text, markdown, markdown_table, notes
@@ -37,6 +39,8 @@ class Sources:
     also: tuple[Evaluation, ...]
     leakage: tuple[str, ...]
     """What is known of frames on both sides, a sentence each."""
+    untold: tuple[str, ...]
+    """What is not known of how the runs hang together, likewise."""
     notes: str
     hardware: str
     data_license: str
@@ -93,6 +97,7 @@ def _data(sources: Sources) -> str:
         ["evaluation", f"{result.overall.n} frames of `{result.data}`{split}"],
         ["terms of these frames", sources.data_license],
         ["digest of these frames", f"`{result.frames_sha256}`"],
+        ["SHA-256 of the weights", f"`{result.weights.sha256}`"],
     ]
     checks = "\n".join(f"- {line}" for line in sources.leakage)
     return f"{markdown_table(('', ''), rows)}\n\nLeakage:\n\n{checks}"
@@ -104,6 +109,7 @@ def _recipe(sources: Sources) -> str:
         return ""
     told = [
         {
+            "weights, SHA-256": ", ".join(f"`{sha[:16]}…`" for sha in sorted(stage.made.all)),
             "epochs trained": str(len(stage.epochs)),
             "duration": f"{stage.seconds / 3600:.2f} h",
             "best epoch": _best(stage),
@@ -113,10 +119,11 @@ def _recipe(sources: Sources) -> str:
     ]
     heads = ["", *(f"stage {number}" for number in range(1, len(stages) + 1))]
     hours = sum(stage.seconds for stage in stages) / 3600
+    untold = "".join(f"\n\n{line[0].upper()}{line[1:]}." for line in sources.untold)
     return (
         f"Hardware: {sources.hardware}. Duration: {hours:.2f} h, "
         f"validation included.\n\n![loss and Dice by epoch]({sources.name}-curves.png)\n\n"
-        f"{markdown_table(heads, side_by_side(told))}"
+        f"{markdown_table(heads, side_by_side(told))}{untold}"
     )
 
 
@@ -166,17 +173,28 @@ def _difference(other: Evaluation, own: Evaluation) -> Interval | None:
 
 
 def _again(result: Evaluation) -> str:
-    """The command that gives these numbers again."""
+    """What measured these numbers, and the command that gives them again."""
+    tools = {"lightawnet-edge": result.version, **result.tools}
+    versions = ", ".join(f"{name} {version}" for name, version in tools.items())
+    if result.asked is None:
+        told = f"Measured with {versions}. The command was not recorded; with names for paths:"
+        return f"{told}\n\n```bash\n{_by_names(result)}\n```"
+    when = datetime.fromisoformat(result.asked.created).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        f"Measured on {when} with {versions}. Once more, to 1e-3, on any machine that has these "
+        "files, from the folder that the paths start in:\n\n```bash\n"
+        f"{shlex.join(result.asked.command)}\n```"
+    )
+
+
+def _by_names(result: Evaluation) -> str:
     words = [
         f"--weights {result.weights.name} --data {result.data}",
         f"--split {result.split}" if result.split else "",
         f"--size {result.size}" if result.size != str(result.weights.size) else "",
         f"--limit {result.limit}" if result.limit else "",
     ]
-    return (
-        "Once more, to 1e-3, on any machine:\n\n```bash\nlightawnet-edge evaluate "
-        f"{' '.join(filter(None, words))}\n```"
-    )
+    return f"lightawnet-edge evaluate {' '.join(filter(None, words))}"
 
 
 def _worst(sources: Sources) -> str:

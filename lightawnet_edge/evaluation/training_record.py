@@ -10,6 +10,7 @@ from typing import Any
 
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.training.config import CONFIG, read_toml
+from lightawnet_edge.training.made import MadeWeights, kept_made
 from lightawnet_edge.training.split import kept_sides
 
 METRICS = "metrics.csv"
@@ -26,6 +27,10 @@ class TrainingRecord:
     """Column to value, those that are numbers; at least `loss`, `dice` and `seconds`."""
     sizes: tuple[str, ...]
     """Network input of each epoch; empty text where the file does not say."""
+    folder: Path
+    """As it was given."""
+    made: MadeWeights
+    """Its checkpoints."""
     trained: frozenset[str] | None = None
     """Names of the training frames; None in the folder of an earlier version."""
 
@@ -48,7 +53,7 @@ class TrainingRecord:
 
 
 def read_run(folder: Path) -> TrainingRecord:
-    """Read `config.toml`, `metrics.csv`, and which frames were trained on.
+    """Read `config.toml`, `metrics.csv`, which frames were trained on, and the weights' digests.
 
     Raises:
         ArtifactError: One of them is missing or cannot be understood.
@@ -69,7 +74,8 @@ def read_run(folder: Path) -> TrainingRecord:
     sizes = tuple(row.get("size") or "" for row in rows)
     sides = kept_sides(folder)
     trained = None if sides is None else frozenset(sides.train)
-    return TrainingRecord(read_toml(folder / CONFIG), epochs, sizes, trained)
+    config, made = read_toml(folder / CONFIG), kept_made(folder)
+    return TrainingRecord(config, epochs, sizes, folder, made, trained)
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, str]:

@@ -27,12 +27,12 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lightawnet_edge.bundle.store import replace_file
+from lightawnet_edge.bundle.store import replace_file, sha256_of
 from lightawnet_edge.codec import encode
 from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.model.checkpoint import not_finite, save_checkpoint
 from lightawnet_edge.model.metadata import CheckpointMeta
-from lightawnet_edge.model.packaged import BEST, LAST
+from lightawnet_edge.model.packaged import BEST, LAST, resolve
 from lightawnet_edge.model.preprocess import normalize
 from lightawnet_edge.progress import Narrate
 from lightawnet_edge.scores.masks import SegmentationScore, mean_score, score_mask
@@ -42,6 +42,7 @@ from lightawnet_edge.training.augment import augment, draw
 from lightawnet_edge.training.config import CONFIG, TrainConfig, to_toml
 from lightawnet_edge.training.data import EpochSampler, TrainingSet, load
 from lightawnet_edge.training.hints import Encoder, Student
+from lightawnet_edge.training.made import keep_made
 from lightawnet_edge.training.metrics_log import (
     EpochRecord,
     Observer,
@@ -149,6 +150,7 @@ class _Run:
         self.full = (train_set, val_set)
         self.data = f"{train_set.fingerprint()} {val_set.fingerprint()}"
         self.loss = losses.get(config.loss)
+        self.init = config.init and sha256_of(resolve(config.init))
         self.records: list[EpochRecord] = []
         network = make_network(config, self._inputs(train_set)).train()
         teacher = make_teacher(config)
@@ -362,6 +364,7 @@ class _Run:
         save_checkpoint(out / LAST, weights, meta)
         if record.best:
             save_checkpoint(out / BEST, weights, meta)
+        keep_made(out, self.init)
         write_csv(out / METRICS, self.records)
         scaler = self.accelerator.scaler
         RunState(

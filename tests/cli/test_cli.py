@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -452,6 +454,31 @@ def test_evaluate_writes_nothing_among_the_frames(
     assert done.code == 2
     assert "is the folder of the frames: worst.jpg would lie among them" in done.err
     assert not (images / "evaluation.json").exists()
+
+
+def test_the_command_of_a_card_works_when_it_is_pasted(
+    cli: Cli, checkpoint: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(checkpoint, tmp_path / "my weights.safetensors")
+    shutil.copytree(dataset, tmp_path / "frames")
+    command = [
+        "evaluate", "--weights", tmp_path / "my weights.safetensors", "--data", "frames",
+        "--size", "32x32", "--limit", "2", "-o", "measured",
+    ]  # fmt: skip
+    assert cli(*command).code == 0
+    assert cli("card", "measured", "--out", "cards").code == 0
+    text = (tmp_path / "cards" / "my weights.md").read_text(encoding="utf-8")
+    assert str(tmp_path) not in text
+    (line,) = re.findall(r"```bash\n(.*)\n```", text)
+    first = json.loads((tmp_path / "measured" / "evaluation.json").read_text())
+    (tmp_path / "measured" / "evaluation.json").unlink()
+    program, *words = shlex.split(line)
+    done = cli(*words)
+    assert (program, done.code) == ("lightawnet-edge", 0), done.err
+    again = json.loads((tmp_path / "measured" / "evaluation.json").read_text())
+    assert again["asked"].pop("command") == first["asked"].pop("command")
+    assert {**again, "asked": None} == {**first, "asked": None}
 
 
 def test_card_writes_markdown_from_an_evaluation_and_does_not_overwrite(

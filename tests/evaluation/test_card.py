@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lightawnet_edge.benchmarks.provenance import Asked
+from lightawnet_edge.codec import dumps
 from lightawnet_edge.data.likeness import Match, print_frame
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.evaluation.card import CardSpec, may_copy, write_card
 from lightawnet_edge.evaluation.evaluation import EVALUATION_JSON, WORST_JPEG
 from lightawnet_edge.evaluation.leakage import read_twins
 from lightawnet_edge.evaluation.training_record import read_run, settings
+from lightawnet_edge.training import made as made_weights
+from lightawnet_edge.training.made import MadeWeights
 from lightawnet_edge.training.split import keep_sides
 from tests.evaluation.conftest import MakeEvaluation, document
 
@@ -58,7 +64,13 @@ def run(tmp_path: Path) -> Path:
     split.write_text("x\ny\n")
     (folder / "config.toml").write_text(CONFIG.format(split=split))
     (folder / "metrics.csv").write_text(METRICS)
+    write_made(folder, best="a" * 64, last="c" * 64)
     return folder
+
+
+def write_made(run: Path, **made: Any) -> None:
+    text = dumps(MadeWeights(**made), schema=made_weights.SCHEMA)
+    (run / made_weights.MADE).write_text(text)
 
 
 @pytest.fixture
@@ -214,6 +226,79 @@ def test_a_card_about_other_weights_than_those_beside_it_is_refused(
     with pytest.raises(ArtifactError, match="about other weights"):
         write()
     assert [file.name for file in (tmp_path / "cards").iterdir()] == ["tiny.safetensors"]
+
+
+def test_a_run_that_made_other_weights_is_refused(write: Write, run: Path) -> None:
+    write_made(run, best="d" * 64, last="e" * 64)
+    with pytest.raises(
+        ArtifactError,
+        match=r"other weights than those of run '.*/run': 'tiny' has sha256 a{12}…, "
+        r"best\.safetensors has d{12}…, last\.safetensors has e{12}…\. Run 'lightawnet-edge "
+        r"evaluate --weights .*/run/best\.safetensors', or give the run of 'tiny' with --run\.",
+    ):
+        write(runs=(run,))
+
+
+def test_the_last_weights_of_a_run_are_its_own_too(write: Write, run: Path) -> None:
+    write_made(run, best="d" * 64, last="a" * 64)
+    assert write(runs=(run,)).is_file()
+
+
+def test_stages_hang_together_by_the_weights_that_each_started_from(
+    write: Write, run: Path, tmp_path: Path
+) -> None:
+    first = tmp_path / "first"
+    shutil.copytree(run, first)
+    write_made(first, best="1" * 64, last="2" * 64)
+    write_made(run, best="a" * 64, last="c" * 64, init="1" * 64)
+    text = write(runs=(first, run)).read_text()
+    assert "was not recorded" not in text.split("## Scores")[0]
+    assert "| weights, SHA-256 | `1111111111111111…`, `2222222222222222…` |" in text
+    write_made(run, best="a" * 64, last="c" * 64, init="9" * 64)
+    with pytest.raises(ArtifactError, match=r"run' did not start from run '.*first': .* 9{12}…"):
+        write(runs=(first, run), replace=True)
+    write_made(run, best="a" * 64, last="c" * 64)
+    text = write(runs=(first, run), replace=True).read_text()
+    assert "Stage 2: which weights it started from was not recorded" in text
+
+
+def test_the_run_of_an_earlier_version_is_known_by_its_checkpoints(
+    write: Write, run: Path, tmp_path: Path, make_evaluation: MakeEvaluation
+) -> None:
+    (run / made_weights.MADE).unlink()
+    with pytest.raises(ArtifactError, match=r"does not say which weights it made.*Put its 'best"):
+        write(runs=(run,))
+    (run / "best.safetensors").write_bytes(b"weights")
+    with pytest.raises(ArtifactError, match="other weights than those of run"):
+        write(runs=(run,))
+    own = make_evaluation()
+    sha256 = hashlib.sha256(b"weights").hexdigest()
+    own = make_evaluation(weights=dataclasses.replace(own.weights, sha256=sha256))
+    (tmp_path / "measured" / EVALUATION_JSON).write_text(document(own))
+    assert f"`{sha256}`" in write(runs=(run,)).read_text()
+
+
+def test_a_record_of_weights_that_is_none_is_named(write: Write, run: Path) -> None:
+    (run / made_weights.MADE).write_text("{}")
+    with pytest.raises(ArtifactError, match=r"weights\.json' cannot be understood.* Remove it"):
+        write(runs=(run,))
+
+
+def test_the_card_tells_the_command_its_time_and_versions(
+    write: Write, tmp_path: Path, make_evaluation: MakeEvaluation
+) -> None:
+    assert (
+        "Measured with lightawnet-edge 0.1.0, torch 2. The command was not" in write().read_text()
+    )
+    asked = Asked(
+        command=("lightawnet-edge", "evaluate", "--data", "a b"),
+        created="2026-01-31T12:00:00+00:00",
+    )
+    (tmp_path / "measured" / EVALUATION_JSON).write_text(document(make_evaluation(asked=asked)))
+    text = write(replace=True).read_text()
+    assert "Measured on 2026-01-31 12:00 UTC with lightawnet-edge 0.1.0, torch 2." in text
+    assert "```bash\nlightawnet-edge evaluate --data 'a b'\n```" in text
+    assert f"| SHA-256 of the weights | `{'a' * 64}` |" in text
 
 
 def test_a_card_is_replaced_only_on_request(write: Write) -> None:

@@ -12,12 +12,14 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lightawnet_edge.bundle.store import sha256_of
 from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
 from lightawnet_edge.model.checkpoint import load_checkpoint
 from lightawnet_edge.model.metadata import read_metadata
 from lightawnet_edge.specs import Size
 from lightawnet_edge.training import losses
 from lightawnet_edge.training.config import AugmentConfig, Phase, resolve
+from lightawnet_edge.training.made import MadeWeights, kept_made
 from lightawnet_edge.training.metrics_log import EpochRecord, Observer, StepRecord
 from lightawnet_edge.training.state import Ema
 from lightawnet_edge.training.trainer import train
@@ -77,6 +79,9 @@ def test_the_run_folder_is_complete(make_config: MakeConfig) -> None:
     assert (meta.size, meta.license, meta.training_data) == (config.size, "CC-BY-4.0", "discs")
     assert meta.metrics == {**dataclasses.asdict(best.score), "epoch": best.epoch}
     assert not load_checkpoint(out / "last.safetensors").training
+    best_sha256, last_sha256 = (sha256_of(out / f"{name}.safetensors") for name in ("best", "last"))
+    assert kept_made(out) == MadeWeights(best=best_sha256, last=last_sha256, init=None)
+    assert (out / "weights.json").is_file()
 
 
 def test_tensorboard_gets_every_epoch(make_config: MakeConfig) -> None:
@@ -129,6 +134,7 @@ def test_patience_ends_a_run_that_no_longer_gets_better(make_config: MakeConfig)
 def test_freeze_norm_keeps_the_statistics(make_config: MakeConfig, checkpoint: Path) -> None:
     config = make_config(epochs=1, init=str(checkpoint), freeze_norm=True, ema_decay=0)
     train(config)
+    assert kept_made(config.out).init == sha256_of(checkpoint)
     before, after = (load_file(path) for path in (checkpoint, config.out / "last.safetensors"))
     for name, tensor in before.items():
         kept = "running" in name or "num_batches" in name
