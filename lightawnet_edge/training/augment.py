@@ -20,7 +20,10 @@ from lightawnet_edge.training.config import AugmentConfig
 SPOTS = 4
 """Specular highlights of a frame at most."""
 _SPOT_VALUES = 5
-_DRAWS = 15 + SPOTS * _SPOT_VALUES
+_PLACE = 13 + SPOTS * _SPOT_VALUES
+_LATER = _PLACE + 2
+_DRAWS = _LATER + 4
+"""Numbers of a frame. What is added comes last: a run of an earlier version keeps its draws."""
 _BLUR_KERNEL = 7
 
 
@@ -42,15 +45,23 @@ def augment(
     """
     if config.strength == 0:
         return images, masks
-    columns = iter(draws[:, :-2].unbind(1))
-    images, masks = _move(images, masks, columns, draws[:, -2:], config)
+    columns = iter(draws[:, :_PLACE].unbind(1))
+    later = iter(draws[:, _LATER:].unbind(1))
+    place = draws[:, _PLACE:_LATER]
+    images, masks = _move(images, masks, columns, place, next(later), config)
+    images = _relight(images, later, config)
     images = _recolor(images, columns, config)
     images = _blur(images, columns, config)
     return _highlight(images, columns, config), masks
 
 
 def _move(
-    images: Tensor, masks: Tensor, u: Iterator[Tensor], place: Tensor, config: AugmentConfig
+    images: Tensor,
+    masks: Tensor,
+    u: Iterator[Tensor],
+    place: Tensor,
+    stretch: Tensor,
+    config: AugmentConfig,
 ) -> tuple[Tensor, Tensor]:
     both = torch.cat([images, masks], 1)
     for axis in (3, 2):
@@ -60,16 +71,30 @@ def _move(
         both = torch.where(turned, both.mT, both)
     angle = _around(next(u), config.rotation_deg * config.strength)
     zoom = 1 + _around(next(u), min(config.scale * config.strength, 0.9))
-    if config.rotation_deg or config.scale or config.shift:
+    if config.rotation_deg or config.scale or config.shift or config.aspect:
         height, width = both.shape[2:]
         center = both.new_tensor([(width - 1) / 2, (height - 1) / 2]).expand(len(both), 2)
-        matrix = kornia.geometry.transform.get_rotation_matrix2d(
-            center, angle, zoom[:, None].expand(-1, 2)
-        )
+        wider = (1 + _around(stretch, min(config.aspect * config.strength, 0.9))).sqrt()
+        zooms = zoom[:, None] * torch.stack([wider, 1 / wider], 1)
+        matrix = kornia.geometry.transform.get_rotation_matrix2d(center, angle, zooms)
         shift = _around(place, config.shift * config.strength)
         matrix[:, :, 2] += shift * shift.new_tensor([width, height])
         both = kornia.geometry.transform.warp_affine(both, matrix, (height, width))
     return both[:, :-1], (both[:, -1:] >= 0.5).to(masks.dtype)
+
+
+def _relight(images: Tensor, u: Iterator[Tensor], config: AugmentConfig) -> Tensor:
+    """What another lamp and another processor do before anything else touches the picture."""
+    red, blue, curve = (next(u) for _ in range(3))
+    if config.white_balance and images.shape[1] == 3:
+        reach = min(config.white_balance * config.strength, 0.9)
+        gains = (1 + _around(red, reach), torch.ones_like(red), 1 + _around(blue, reach))
+        images = (images * torch.stack(gains, 1)[:, :, None, None]).clamp(0, 1)
+    if config.gamma:
+        # Symmetric in the logarithm: as many frames become darker as brighter.
+        exponent = (1 + config.gamma * config.strength) ** _around(curve, 1.0)
+        images = images.clamp(0, 1) ** _broad(exponent)
+    return images
 
 
 def _recolor(images: Tensor, u: Iterator[Tensor], config: AugmentConfig) -> Tensor:

@@ -20,6 +20,9 @@ LOSSES = ("bce-dice", "bce")
 OPTIMIZERS = ("muon", "adamw")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
+MEMORY_FORMATS = ("contiguous", "channels_last")
+MAX_WEIGHT = 100.0
+"""An epoch shows a frame this often at most."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 """A key of TOML that needs no quotes."""
 
@@ -38,6 +41,8 @@ class AugmentConfig:
     """Rotation by up to this many degrees, either way."""
     scale: float = 0.15
     """Zoom between 1 - this and 1 + this."""
+    aspect: float = 0.0
+    """Stretch of the width against the height, between 1 - this and 1 + this, at equal area."""
     shift: float = 0.0
     """Move by up to this share of the height and of the width, either way."""
     brightness: float = 0.1
@@ -48,6 +53,10 @@ class AugmentConfig:
     """Saturation factor between 1 - this and 1 + this (colour frames)."""
     hue_deg: float = 5.0
     """Hue rotation by up to this many degrees, either way (colour frames)."""
+    white_balance: float = 0.0
+    """Gain of red and of blue against green, between 1 - this and 1 + this (colour frames)."""
+    gamma: float = 0.0
+    """Exponent of the values, between 1 / (1 + this) and 1 + this."""
     blur: float = 0.1
     """Chance of a Gaussian blur with a standard deviation of 0.3 to 1.5 pixels."""
     highlights: float = 0.1
@@ -58,8 +67,8 @@ class AugmentConfig:
             if getattr(self, name) < 0:
                 raise SpecError(f"augment.{name}={getattr(self, name)} must not be negative.")
         for name in (
-            "flip", "transpose", "scale", "shift", "brightness", "contrast", "saturation", "blur",
-            "highlights",
+            "flip", "transpose", "scale", "aspect", "shift", "brightness", "contrast", "saturation",
+            "white_balance", "gamma", "blur", "highlights",
         ):  # fmt: skip
             if not 0 <= getattr(self, name) < 1:
                 raise SpecError(f"augment.{name}={getattr(self, name)} must be in [0, 1).")
@@ -76,6 +85,26 @@ class Phase:
         check_network_size(self.size)
         if self.epochs < 1:
             raise SpecError(f"phases.epochs={self.epochs} must be at least 1.")
+
+
+def _check_weight(name: str, value: float) -> None:
+    if not 0 < value <= MAX_WEIGHT:
+        raise SpecError(f"{name}={value} must be above 0, at most {MAX_WEIGHT:g}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoreData:
+    """Another folder of frames and masks to train on; nothing of it is validated on."""
+
+    data: Path
+    """Folder with images/ and masks/, of equal stems."""
+    split: Path | None = None
+    """File with the stems to train on, one a line. Default: all."""
+    weight: float = 1.0
+    """How often an epoch shows each of its frames; 0.5 shows every other one, drawn anew."""
+
+    def __post_init__(self) -> None:
+        _check_weight("more.weight", self.weight)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +130,15 @@ class TrainConfig:
         "Share of frames for validation, where no split file is given.",
         default=0.1,
     )
+    dev_fraction: float = option(
+        "Share of the training frames, cut by scene or group, on which the best epoch is chosen; "
+        "the validation frames are then scored once, at the end. 0: chosen on the latter.",
+        default=0.0,
+    )
+    weight: float = 1.0
+    """How often an epoch shows each training frame of `data`."""
+    more: tuple[MoreData, ...] = ()
+    """Further folders to train on."""
     in_channels: int = option("3 for colour, 1 for gray.", default=3)
     experts: int = 4
     """Kernels in each bank. 4: LightAWNet. 1: its static twin, whose kernels are not routed."""
@@ -140,6 +178,10 @@ class TrainConfig:
         default="auto",
     )
     device: str = option("auto, cpu or cuda.", default="auto")
+    memory_format: str = option(
+        "contiguous, or channels_last: the layout of feature maps in training.",
+        default="contiguous",
+    )
     threads: int = option("CPU threads per process; 0: torch's choice.", default=0)
     seed: int = option("Seed of everything random.", default=0)
     init: str | None = option("Checkpoint, or packaged weights, to start from.", default=None)
@@ -167,6 +209,7 @@ class TrainConfig:
             "optimizer": OPTIMIZERS,
             "precision": PRECISIONS,
             "device": DEVICES,
+            "memory_format": MEMORY_FORMATS,
         }
         for name, known in choices.items():
             if getattr(self, name) not in known:
@@ -185,8 +228,10 @@ class TrainConfig:
                 raise SpecError(f"{name}={getattr(self, name)} must not be negative.")
         if not 0 < self.val_fraction < 1:
             raise SpecError(f"val_fraction={self.val_fraction} must be between 0 and 1.")
-        if not 0 <= self.ema_decay < 1:
-            raise SpecError(f"ema_decay={self.ema_decay} must be in [0, 1).")
+        for name in ("ema_decay", "dev_fraction"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SpecError(f"{name}={getattr(self, name)} must be in [0, 1).")
+        _check_weight("weight", self.weight)
 
     def _check_phases(self) -> None:
         early = sum(phase.epochs for phase in self.phases)

@@ -67,10 +67,18 @@ class Student(nn.Module):
     """A network in training: frames to logits, and to what its features lack of the hints."""
 
     def __init__(
-        self, network: LightAWNet, normalization: Normalization, encoder: Encoder | None
+        self,
+        network: LightAWNet,
+        normalization: Normalization,
+        encoder: Encoder | None,
+        layout: torch.memory_format = torch.contiguous_format,
     ) -> None:
-        """Without `encoder` there are no hints, and what they add to the loss is 0."""
+        """Without `encoder` there are no hints, and what they add to the loss is 0.
+
+        Feature maps have the `layout`, which convolutions hand on from the frames.
+        """
         super().__init__()
+        self.layout = layout
         self.network = network
         self.normalization = normalization
         # In a tuple, the encoder is no submodule: neither saved nor trained with the student.
@@ -86,6 +94,7 @@ class Student(nn.Module):
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, 1, H, W) of frames (N, C, H, W) in [0, 1], and the mean error of the hints."""
+        frames = frames.contiguous(memory_format=self.layout)
         logits = self.network(normalize(frames, self.normalization))
         return logits, self._hint_error(frames)
 

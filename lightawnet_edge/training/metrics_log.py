@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lightawnet_edge.bundle.store import replace_file
 from lightawnet_edge.scores.masks import SegmentationScore
+from lightawnet_edge.specs import Size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +64,8 @@ class EpochRecord:
 class Observer:
     """Hears of a run's progress, in the main process only; this one ignores it."""
 
-    def on_start(self, *, epochs: int, steps: int, done: int) -> None:
-        """Training begins: `epochs` of `steps` each, of which `done` epochs were trained before."""
+    def on_start(self, *, sizes: Sequence[Size], steps: int, done: int) -> None:
+        """Training begins: an epoch a size, of `steps` each; `done` epochs were trained before."""
 
     def on_step(self, record: StepRecord) -> None:
         """An optimizer step was made."""

@@ -18,6 +18,8 @@ from lightawnet_edge.training.config import TrainConfig
 
 TRAINED, VALIDATED = "train-frames.json", "val-frames.json"
 """Files of a run with the prints of its frames: which they were, and how they are recognized."""
+DEVELOPED = "dev-frames.json"
+"""The same of the frames that the best epoch was chosen on, where these were held out."""
 VAL_SPLIT = "val.txt"
 """File of a run that names its validation frames, for `--split` of other commands."""
 
@@ -88,6 +90,31 @@ def drawn_sides(units: Mapping[str, str], config: TrainConfig, narrate: Narrate)
     return sides
 
 
+def dev_stems(units: Mapping[str, str], config: TrainConfig, narrate: Narrate) -> frozenset[str]:
+    """Training frames to choose the best epoch on, whole scenes or groups; none without a share.
+
+    Args:
+        units: Training stem to the unit that stays together.
+        config: Names seed and share.
+        narrate: Told what came of it.
+
+    Raises:
+        SpecError: Nothing, or everything, would be held out.
+    """
+    if not config.dev_fraction:
+        return frozenset()
+    share, seed = config.dev_fraction, config.seed
+    drawn = {unit for unit in set(units.values()) if _share(seed, f"dev/{unit}") < share}
+    found = frozenset(stem for stem, unit in units.items() if unit in drawn)
+    if not found or len(found) == len(units):
+        raise SpecError(
+            f"dev_fraction={config.dev_fraction} holds out {len(found)} of {len(units)} training "
+            "frames. Change it, or the seed."
+        )
+    narrate(f"development: {len(found)} of {len(units)} training frames are held out to choose on")
+    return found
+
+
 def units_of(prints: Sequence[FramePrint], config: TrainConfig) -> dict[str, str]:
     """Stem to what must stay on one side with it: its group, or else its scene.
 
@@ -116,15 +143,24 @@ def grouped(stems: Sequence[str], table: Path) -> dict[str, str]:
     return {stem: known[stem] for stem in stems}
 
 
-def keep_sides(run: Path, train: Sequence[FramePrint], val: Sequence[FramePrint]) -> None:
+def keep_sides(
+    run: Path,
+    train: Sequence[FramePrint],
+    val: Sequence[FramePrint],
+    dev: Sequence[FramePrint] = (),
+) -> None:
     """Write into a run's folder which frames are on which side."""
     write_prints(run / TRAINED, train)
     write_prints(run / VALIDATED, val)
+    if dev:
+        write_prints(run / DEVELOPED, dev)
     (run / VAL_SPLIT).write_text("".join(f"{one.stem}\n" for one in val), encoding="utf-8")
 
 
 def kept_sides(run: Path) -> Sides | None:
     """What `keep_sides` wrote; None for a run that an earlier version began.
+
+    Frames that the best epoch was chosen on count as trained on.
 
     Raises:
         ArtifactError: A file cannot be read.
@@ -132,10 +168,11 @@ def kept_sides(run: Path) -> Sides | None:
     if not (run / TRAINED).is_file():
         return None
     again = "Train anew with another --out."
-    train, val = (
-        [one.stem for one in read_prints(run / name, again=again)] for name in (TRAINED, VALIDATED)
+    train, dev, val = (
+        [one.stem for one in read_prints(run / name, again=again)] if (run / name).is_file() else []
+        for name in (TRAINED, DEVELOPED, VALIDATED)
     )
-    return Sides(train, val)
+    return Sides(train + dev, val)
 
 
 def _refuse_shared(both: set[str], what: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,21 @@ import torch
 from torch import Tensor, nn
 
 from lightawnet_edge.bundle.store import replace_file
-from lightawnet_edge.codec import decode, encode
+from lightawnet_edge.codec import CodecError, decode, encode
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.training.config import TrainConfig
 from lightawnet_edge.training.metrics_log import EpochRecord
 
 SCHEMA = 2  # 1: first version. 2: several optimizers; the size of each epoch.
-_FREE_KEYS = ("data", "out", "split", "val_split", "groups", "device", "training_data", "license")
-"""Config keys that may differ on resuming: places and words. The data are compared by content."""
+_FREE_KEYS = frozenset(
+    {
+        "data", "more", "out", "split", "val_split", "groups", "init", "teacher",
+        "training_data", "license",
+        "device", "threads", "precision", "memory_format",
+    }
+)  # fmt: skip
+"""Config keys that may differ on resuming: places, words, and how a machine computes. Data and
+teacher are compared by content, and what a run started from is in its state."""
 
 
 class Ema:
@@ -50,12 +58,14 @@ class RunState:
 
     config: dict[str, Any]
     data: str
-    """Fingerprint of the training and the validation set."""
+    """Fingerprint of all frames and masks."""
     model: dict[str, Tensor]
     ema: dict[str, Tensor]
     optimizers: list[dict[str, Any]]
     scaler: dict[str, Any] | None
     records: list[EpochRecord] = field(default_factory=list)
+    teacher: str | None = None
+    """Digest of the teacher's weights; None without one, and from an earlier version."""
 
     def save(self, path: Path) -> None:
         """Write aside and rename: a killed save leaves the last state whole."""
@@ -88,24 +98,35 @@ class RunState:
             )
         return cls(records=records, **values)
 
-    def check_continues(self, config: TrainConfig, data: str) -> None:
-        """Refuse to go on with another config or other data: the weights would be of neither run.
+    def check_continues(self, config: TrainConfig, data: str, teacher: str | None = None) -> None:
+        """Refuse to go on with another config, teacher or data: the weights would be of neither.
 
         Raises:
             SpecError: Names the keys that differ.
         """
-        now = encode(config)
-        keys = sorted((now.keys() | self.config.keys()) - set(_FREE_KEYS))
-        if changed := [key for key in keys if now.get(key) != self.config.get(key)]:
+        now, then = encode(config), _with_defaults(self.config)
+        keys = sorted((now.keys() | then.keys()) - _FREE_KEYS)
+        if changed := [key for key in keys if now.get(key) != then.get(key)]:
             raise SpecError(
                 f"'{config.out}' was started with another config: "
-                + ", ".join(
-                    f"{key} was {self.config.get(key)!r}, is {now.get(key)!r}" for key in changed
-                )
+                + ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in changed)
                 + ". Resume with the config.toml of the run, or choose another --out."
+            )
+        if self.teacher is not None and teacher != self.teacher:
+            raise SpecError(
+                f"'{config.out}' was started with another teacher than '{config.teacher}': the "
+                "weights differ. Resume with that teacher, or choose another --out."
             )
         if data != self.data:
             raise SpecError(
                 f"'{config.out}' was started on other frames or masks, or another split of them. "
                 "Resume on the same data, or choose another --out."
             )
+
+
+def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config as this version writes it: settings that came later have their defaults."""
+    try:
+        return dict(encode(decode(TrainConfig, config)))
+    except CodecError:
+        return dict(config)

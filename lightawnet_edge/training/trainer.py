@@ -16,31 +16,30 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lightawnet_edge.bundle.store import replace_file, sha256_of
 from lightawnet_edge.codec import encode
 from lightawnet_edge.errors import CheckFailedError, SpecError
-from lightawnet_edge.model.checkpoint import not_finite, save_checkpoint
+from lightawnet_edge.model.checkpoint import load_checkpoint, not_finite, save_checkpoint
 from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.model.packaged import BEST, LAST, resolve
 from lightawnet_edge.model.preprocess import normalize
 from lightawnet_edge.progress import Narrate
-from lightawnet_edge.scores.masks import SegmentationScore, mean_score, score_mask
+from lightawnet_edge.scores.masks import SegmentationScore
 from lightawnet_edge.specs import Size
 from lightawnet_edge.training import losses
 from lightawnet_edge.training.augment import augment, draw
 from lightawnet_edge.training.config import CONFIG, TrainConfig, to_toml
-from lightawnet_edge.training.data import EpochSampler, TrainingSet, load
+from lightawnet_edge.training.data import EpochSampler, Sets, TrainingSet, load
 from lightawnet_edge.training.hints import Encoder, Student
 from lightawnet_edge.training.made import keep_made
 from lightawnet_edge.training.metrics_log import (
@@ -51,6 +50,7 @@ from lightawnet_edge.training.metrics_log import (
     write_csv,
 )
 from lightawnet_edge.training.setup import (
+    keep_depthwise_in_float,
     make_accelerator,
     make_network,
     make_optimizers,
@@ -59,9 +59,11 @@ from lightawnet_edge.training.setup import (
 )
 from lightawnet_edge.training.split import keep_sides
 from lightawnet_edge.training.state import Ema, RunState
+from lightawnet_edge.training.validation import score
 
 logger = logging.getLogger(__name__)
 
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 STATE = "state.pt"
 METRICS = "metrics.csv"
 _CALMER = "Lower --lr, lengthen --warmup-epochs, or train with --precision fp32."
@@ -74,7 +76,8 @@ class TrainResult:
     checkpoint: Path
     """The weights with the best validation Dice."""
     score: SegmentationScore
-    """Validation scores of these weights, at network size."""
+    """Validation scores of these weights, at network size; they chose the epoch too, unless frames
+    were held out for that."""
     best_epoch: int
     epochs: int
     """Epochs trained, over all sittings."""
@@ -115,50 +118,52 @@ def train(
     is_main = accelerator.is_main_process
     resumed = state_file.exists()
     tell = narrate if is_main else lambda _: None
-    train_set, val_set = load(config, tell, resumed=resumed)
-    run = _Run(config, accelerator, train_set, val_set)
+    sets = load(config, tell, resumed=resumed)
+    run = _Run(config, accelerator, sets, resumed=resumed)
     if resumed:
         run.restore(RunState.load(state_file))
     elif is_main:
         replace_file(config.out / CONFIG, to_toml(config).encode())
     if is_main:
-        keep_sides(config.out, train_set.prints, val_set.prints)
+        dev = sets.dev.prints if sets.dev else ()
+        keep_sides(config.out, sets.train.prints, sets.val.prints, dev)
     accelerator.wait_for_everyone()
     try:
         run.fit(observer if observer and is_main else Observer())
+        return run.result()
     finally:
         accelerator.end_training()
-    return run.result()
 
 
 class _Run:
     """One run: network, optimizer, average and records."""
 
     def __init__(
-        self,
-        config: TrainConfig,
-        accelerator: Accelerator,
-        train_set: TrainingSet,
-        val_set: TrainingSet,
+        self, config: TrainConfig, accelerator: Accelerator, sets: Sets, *, resumed: bool
     ) -> None:
-        if len(train_set) < config.batch_size:
+        self.sampler = EpochSampler(len(sets.train), config.seed, sets.parts)
+        if len(self.sampler) < config.batch_size:
             raise SpecError(
-                f"batch_size={config.batch_size} is more than the {len(train_set)} training frames."
+                f"batch_size={config.batch_size} is more than the {len(self.sampler)} training "
+                "frames of an epoch."
             )
         self.config = config
         self.accelerator = accelerator
-        self.full = (train_set, val_set)
-        self.data = f"{train_set.fingerprint()} {val_set.fingerprint()}"
+        self.sets = sets
         self.loss = losses.get(config.loss)
         self.init = config.init and sha256_of(resolve(config.init))
         self.records: list[EpochRecord] = []
-        network = make_network(config, self._inputs(train_set)).train()
+        # A state holds what a run started from, which may not be on this machine.
+        start = replace(config, init=None) if resumed else config
+        network = make_network(start, self._inputs(sets.train)).train()
+        if accelerator.mixed_precision == "bf16" and accelerator.device.type == "cpu":
+            keep_depthwise_in_float(network)
         teacher = make_teacher(config)
         self.teacher = teacher.to(accelerator.device) if teacher else None
         self.ema = Ema(network.to(accelerator.device), config.ema_decay)
-        self.sampler = EpochSampler(len(train_set), config.seed)
         encoder = Encoder().to(accelerator.device) if config.hints else None
-        student = Student(network, config.normalization, encoder).to(accelerator.device)
+        layout = LAYOUTS[config.memory_format]
+        student = Student(network, config.normalization, encoder, layout).to(accelerator.device)
         optimizers = make_optimizers(config, network, student.heads.parameters())
         self.model = accelerator.prepare(student)
         self.optimizers = [accelerator.prepare(optimizer) for optimizer in optimizers]
@@ -172,7 +177,7 @@ class _Run:
     def _resize(self, size: Size) -> None:
         """Train and validate at this size from now on."""
         self.size = size
-        frames, self.val_set = (part.at(size) for part in self.full)
+        frames, self.judge = (part.at(size) for part in (self.sets.train, self.sets.judge))
         loader = DataLoader(
             frames, batch_size=self.config.batch_size, sampler=self.sampler, drop_last=True
         )
@@ -203,7 +208,8 @@ class _Run:
         """Train the epochs that are left."""
         done = len(self.records)
         log = TensorBoardLog(self.config.out, done) if self.accelerator.is_main_process else None
-        observer.on_start(epochs=self.config.epochs, steps=len(self.loader), done=done)
+        sizes = [self.config.size_at(epoch) for epoch in range(self.config.epochs)]
+        observer.on_start(sizes=sizes, steps=len(self.loader), done=done)
         try:
             while len(self.records) < self.config.epochs and not self.stopped_early:
                 record = self._epoch(len(self.records), observer)
@@ -218,11 +224,11 @@ class _Run:
                 log.close()
 
     def result(self) -> TrainResult:
-        """How the run ended."""
+        """How the run ended; the validation frames that were kept back are scored now."""
         best = self.best
         return TrainResult(
             checkpoint=self.config.out / BEST,
-            score=best.score,
+            score=self._final(best),
             best_epoch=best.epoch,
             epochs=len(self.records),
             stopped_early=self.stopped_early and len(self.records) < self.config.epochs,
@@ -231,7 +237,7 @@ class _Run:
 
     def restore(self, state: RunState) -> None:
         """Take over the state that an earlier sitting left."""
-        state.check_continues(self.config, self.data)
+        state.check_continues(self.config, self.sets.fingerprint(), self._teacher_digest())
         self.student.load_state_dict(state.model)
         self.ema.model.load_state_dict(state.ema)
         for optimizer, values in zip(self.optimizers, state.optimizers, strict=True):
@@ -263,7 +269,8 @@ class _Run:
                 )
             )
         trained = time.perf_counter()
-        score = self._validate()
+        self._share_norms()
+        score = self._score(self.ema.model, self.judge)
         return EpochRecord(
             epoch=epoch + 1,
             size=str(self.size),
@@ -325,24 +332,42 @@ class _Run:
             )
         return value
 
-    @torch.no_grad()
-    def _validate(self) -> SegmentationScore:
-        """Mean score of the averaged weights; each process takes every n-th frame."""
+    def _score(self, network: nn.Module, frames: TrainingSet) -> SegmentationScore:
+        config = self.config
+        return score(network, frames, config.normalization, self.accelerator, config.batch_size)
+
+    def _share_norms(self) -> None:
+        """Give the averaged weights the mean of all processes' running statistics."""
         for buffer in self.ema.model.buffers():
             if buffer.is_floating_point():
                 buffer.copy_(self.accelerator.reduce(buffer, "mean"))
-        rank, count = self.accelerator.process_index, self.accelerator.num_processes
-        mine = torch.arange(rank, len(self.val_set), count)
-        scores: list[tuple[int, SegmentationScore]] = []
-        for indices in torch.split(mine, self.config.batch_size):
-            frames = self.val_set.images[indices].to(self.accelerator.device).float() / 255
-            with self.accelerator.autocast():
-                logits = self.ema.model(normalize(frames, self.config.normalization))
-            found = (logits >= 0).cpu().numpy()
-            truth = self.val_set.masks[indices].bool().numpy()
-            scores += zip(indices.tolist(), map(score_mask, found, truth), strict=True)
-        ordered = sorted(gather_object(scores), key=lambda pair: pair[0])
-        return mean_score([score for _, score in ordered])
+
+    def _final(self, best: EpochRecord) -> SegmentationScore:
+        """Score of the best weights; validation frames that chose nothing are scored now, once."""
+        if self.sets.dev is None:
+            return best.score
+        file, frames = self.config.out / BEST, self.sets.val.at(self.config.size)
+        network = load_checkpoint(file).to(self.accelerator.device)
+        found = self._score(network, frames)
+        if self.accelerator.is_main_process:
+            meta = self._meta({**dataclasses.asdict(found), **_metrics(best, "dev_")})
+            save_checkpoint(file, network.state_dict(), meta)
+        return found
+
+    def _meta(self, metrics: Mapping[str, float]) -> CheckpointMeta:
+        config = self.config
+        return CheckpointMeta(
+            in_channels=config.in_channels,
+            experts=config.experts,
+            size=self.size,
+            normalization=config.normalization,
+            training_data=config.training_data or config.data.name,
+            license=config.license,
+            metrics=metrics,
+        )
+
+    def _teacher_digest(self) -> str | None:
+        return None if self.config.teacher is None else sha256_of(resolve(self.config.teacher))
 
     def _save(self, record: EpochRecord) -> None:
         """Write the epoch's files; the state comes last, so that it promises nothing missing."""
@@ -352,15 +377,7 @@ class _Run:
                 f"After epoch {record.epoch} {problem}; what earlier epochs saved is kept. "
                 f"{_CALMER}"
             )
-        meta = CheckpointMeta(
-            in_channels=self.config.in_channels,
-            experts=self.config.experts,
-            size=self.size,
-            normalization=self.config.normalization,
-            training_data=self.config.training_data or self.config.data.name,
-            license=self.config.license,
-            metrics={**dataclasses.asdict(record.score), "epoch": record.epoch},
-        )
+        meta = self._meta(_metrics(record, "dev_" if self.sets.dev else ""))
         save_checkpoint(out / LAST, weights, meta)
         if record.best:
             save_checkpoint(out / BEST, weights, meta)
@@ -369,11 +386,17 @@ class _Run:
         scaler = self.accelerator.scaler
         RunState(
             config=encode(self.config),
-            data=self.data,
+            data=self.sets.fingerprint(),
             model=self.student.state_dict(),
             ema=weights,
             optimizers=[optimizer.state_dict() for optimizer in self.optimizers],
             scaler=scaler.state_dict() if scaler else None,
             records=self.records,
+            teacher=self._teacher_digest(),
         ).save(out / STATE)
         logger.info("epoch %d: loss %.4f, Dice %.4f", record.epoch, record.loss, record.dice)
+
+
+def _metrics(record: EpochRecord, prefix: str) -> dict[str, float]:
+    scores = {f"{prefix}{name}": value for name, value in dataclasses.asdict(record.score).items()}
+    return {**scores, "epoch": record.epoch}

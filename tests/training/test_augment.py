@@ -13,7 +13,7 @@ OFF = AugmentConfig(
     flip=0, transpose=0, rotation_deg=0, scale=0, shift=0, brightness=0, contrast=0, saturation=0,
     hue_deg=0, blur=0, highlights=0,
 )  # fmt: skip
-ALL = AugmentConfig(blur=0.5, highlights=0.5)
+ALL = AugmentConfig(blur=0.5, highlights=0.5, aspect=0.2, white_balance=0.2, gamma=0.3)
 N = 6
 
 
@@ -115,7 +115,7 @@ def test_a_shift_moves_frames_each_its_own_way_within_its_reach(
     "changes",
     [
         {"brightness": 0.3}, {"contrast": 0.3}, {"saturation": 0.5}, {"hue_deg": 40.0},
-        {"blur": 0.9}, {"highlights": 0.9},
+        {"blur": 0.9}, {"highlights": 0.9}, {"white_balance": 0.3}, {"gamma": 0.5},
     ],
 )  # fmt: skip
 def test_looks_change_without_moving_anything(
@@ -132,6 +132,37 @@ def test_brightness_stays_within_its_reach(batch: tuple[Tensor, Tensor]) -> None
     shift = images - batch[0]
     assert float(shift.abs().max()) <= 0.1 + 1e-6
     assert torch.allclose(shift, shift[:, :1, :1, :1].expand_as(shift), atol=1e-6)
+
+
+def test_white_balance_scales_red_and_blue_and_leaves_green(batch: tuple[Tensor, Tensor]) -> None:
+    images, _ = augment(*batch, draws(), only(white_balance=0.2))
+    gains = images / batch[0]
+    assert torch.equal(images[:, 1], batch[0][:, 1])
+    for channel in (0, 2):
+        gain = gains[:, channel].flatten(1)
+        assert torch.allclose(gain, gain[:, :1].expand_as(gain), atol=1e-5)
+        assert 0.8 - 1e-6 <= float(gain.min()) < 0.95 < 1.05 < float(gain.max()) <= 1.2 + 1e-6
+
+
+def test_gamma_bends_values_both_ways_and_keeps_black_and_white(
+    batch: tuple[Tensor, Tensor],
+) -> None:
+    frames = batch[0].clone()
+    frames[:, :, 0], frames[:, :, 1] = 0, 1
+    images, _ = augment(frames, batch[1], draws(), only(gamma=0.5))
+    assert torch.equal(images[:, :, :2], frames[:, :, :2])
+    exponent = images[:, :, 2:].log() / frames[:, :, 2:].log()
+    assert 1 / 1.5 - 1e-4 <= float(exponent.min()) < 0.95 < 1.05 < float(exponent.max()) <= 1.5001
+
+
+def test_aspect_stretches_one_side_as_it_shrinks_the_other(batch: tuple[Tensor, Tensor]) -> None:
+    masks = torch.zeros_like(batch[1])
+    masks[:, :, 14:34, 22:42] = 1  # 20 x 20, in the middle
+    _, found = augment(batch[0], masks, draws(), only(aspect=0.4))
+    height, width = found[:, 0].amax(2).sum(1), found[:, 0].amax(1).sum(1)
+    assert torch.allclose(height * width, torch.full_like(height, 400), rtol=0.12)
+    assert int((width - height).max()) >= 3
+    assert int((height - width).max()) >= 3
 
 
 def test_strength_scales_the_reach(batch: tuple[Tensor, Tensor]) -> None:

@@ -48,11 +48,12 @@ def test_a_config_survives_its_toml(config: TrainConfig, tmp_path: Path) -> None
     assert resolve(write(tmp_path / "c.toml", to_toml(config)), {}) == config
 
 
-def test_the_toml_of_a_run_is_as_it_was(tmp_path: Path) -> None:
+def test_a_run_of_an_earlier_version_reads_and_keeps_every_line(tmp_path: Path) -> None:
     earlier = Path(__file__).parents[1] / "codec" / "documents" / "config.toml"
     config = resolve(earlier, {})
     assert config.phases == (Phase(size=Size(32, 48), epochs=5),)
-    assert to_toml(config) == earlier.read_text(encoding="utf-8")
+    kept = set(to_toml(config).splitlines())
+    assert set(earlier.read_text(encoding="utf-8").splitlines()) <= kept
 
 
 def test_a_field_of_any_plain_type_survives_its_toml(

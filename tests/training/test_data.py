@@ -26,7 +26,7 @@ def solid(value: int) -> np.ndarray:
 
 
 def test_frames_are_what_the_device_graph_computes(make_config: MakeConfig, frames: Path) -> None:
-    train, _ = load(make_config())
+    train = load(make_config()).train
     frame = torch.from_numpy(read_frame(frames / "images" / "f0.png"))
     scaling = Normalization(mean=0.0, std=1.0)
     expected = Preprocess(Size(32, 32), scaling, ColorOrder.RGB)(frame)[0]
@@ -36,7 +36,8 @@ def test_frames_are_what_the_device_graph_computes(make_config: MakeConfig, fram
 
 
 def test_masks_are_zero_and_one_and_may_be_empty(make_config: MakeConfig) -> None:
-    train, val = load(make_config())
+    sets = load(make_config())
+    train, val = sets.train, sets.val
     assert train.masks.shape == (5, 1, 32, 32)
     assert set(np.unique(train.masks.numpy())) == {0, 1}
     assert val.stems == ("f2", "f6", "f7")
@@ -44,7 +45,7 @@ def test_masks_are_zero_and_one_and_may_be_empty(make_config: MakeConfig) -> Non
 
 
 def test_gray_networks_get_one_channel(make_config: MakeConfig) -> None:
-    assert load(make_config(in_channels=1))[0].images.shape == (5, 1, 32, 32)
+    assert load(make_config(in_channels=1)).train.images.shape == (5, 1, 32, 32)
 
 
 def test_numpy_slices_and_jpeg_pairs_are_read(make_config: MakeConfig, frames: Path) -> None:
@@ -53,7 +54,7 @@ def test_numpy_slices_and_jpeg_pairs_are_read(make_config: MakeConfig, frames: P
     mask[10:20, 10:20] = 1
     np.save(frames / "masks" / "slice.npy", mask)
     write_pair(frames, "photo", solid(90), mask.astype(UInt8) * 255, ".jpg")
-    train, _ = load(make_config())
+    train = load(make_config()).train
     assert {"slice", "photo"} <= set(train.stems)
     at = train.stems.index("slice")
     # Scaled from their own minimum and maximum; resizing averages both ends a little.
@@ -63,12 +64,12 @@ def test_numpy_slices_and_jpeg_pairs_are_read(make_config: MakeConfig, frames: P
 
 
 def test_equal_data_have_equal_fingerprints(make_config: MakeConfig, frames: Path) -> None:
-    before = load(make_config())[0].fingerprint()
-    assert load(make_config())[0].fingerprint() == before
+    before = load(make_config()).train.fingerprint()
+    assert load(make_config()).train.fingerprint() == before
     mask = np.zeros((40, 48), UInt8)
     mask[:20] = 255
     assert cv2.imwrite(str(frames / "masks" / "f0.png"), mask)
-    assert load(make_config())[0].fingerprint() != before
+    assert load(make_config()).train.fingerprint() != before
 
 
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:
@@ -173,14 +174,14 @@ def test_what_is_not_used_is_told(make_config: MakeConfig, frames: Path) -> None
 
 
 def test_masks_of_several_depths_are_one_set(make_config: MakeConfig, frames: Path) -> None:
-    before = load(make_config())[0].fingerprint()
+    before = load(make_config()).train.fingerprint()
     for index, white in enumerate((1, 255, 65535)):
         path = frames / "masks" / f"f{index}.png"
         mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         assert mask is not None
         values = (mask > 0) * np.uint16(white)
         assert cv2.imwrite(str(path), values.astype(np.uint16 if index else UInt8))
-    assert load(make_config())[0].fingerprint() == before
+    assert load(make_config()).train.fingerprint() == before
 
 
 def test_inverted_masks_are_doubted_aloud(make_config: MakeConfig, frames: Path) -> None:

@@ -1,12 +1,14 @@
-"""Progress: drawn on a terminal, and no byte where there is none."""
+"""Progress: drawn on a terminal, and a line an epoch where there is none; time left in both."""
 
 from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 
 from rich.console import Console
 
+from lightawnet_edge.specs import Size
 from lightawnet_edge.training.metrics_log import EpochRecord, StepRecord
 from lightawnet_edge.training.progress import RichProgress, epoch_line
 
@@ -17,10 +19,10 @@ EPOCH = EpochRecord(
 )  # fmt: skip
 
 
-def drive(*, terminal: bool) -> str:
+def drive(*, terminal: bool, sizes: Sequence[Size] = (Size(32, 32),) * 2, done: int = 0) -> str:
     text = io.StringIO()
-    progress = RichProgress(Console(file=text, force_terminal=terminal, width=120))
-    progress.on_start(epochs=2, steps=2, done=0)
+    progress = RichProgress(Console(file=text, force_terminal=terminal, width=160))
+    progress.on_start(sizes=sizes, steps=2, done=done)
     for step in (1, 2):
         progress.on_step(StepRecord(epoch=1, step=step, steps=2, loss=0.5, images=8))
     progress.on_epoch(EPOCH)
@@ -36,8 +38,18 @@ def test_a_terminal_shows_loss_dice_speed_and_time_left() -> None:
     assert epoch_line(EPOCH) in text
 
 
-def test_nothing_is_written_where_there_is_no_terminal() -> None:
-    assert drive(terminal=False) == ""
+def test_without_a_terminal_there_is_a_line_an_epoch_and_no_bar() -> None:
+    assert drive(terminal=False) == f"{epoch_line(EPOCH)}  0:00:04 left\n"
+
+
+def test_time_left_counts_the_phases_that_come_by_their_pixels() -> None:
+    """One epoch of 4 s at 32x32 is done: two at four times the pixels take 16 s each."""
+    phases = (Size(32, 32), Size(64, 64), Size(64, 64))
+    assert drive(terminal=False, sizes=phases).endswith("0:00:32 left\n")
+
+
+def test_the_last_epoch_has_no_time_left() -> None:
+    assert drive(terminal=False, sizes=(Size(32, 32),)) == f"{epoch_line(EPOCH)}\n"
 
 
 def test_an_epoch_reads_as_one_line() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.specs import Size
-from lightawnet_edge.training.data import TrainingSet, load
+from lightawnet_edge.training.data import Sets, load
 from lightawnet_edge.training.split import VAL_SPLIT, drawn_sides, kept_sides
 from lightawnet_edge.training.trainer import train
 from tests.conftest import blobs
@@ -31,8 +31,8 @@ def scenes(frames: Path) -> Path:
     return frames
 
 
-def sides(*sets: TrainingSet) -> list[set[str]]:
-    return [set(one.stems) for one in sets]
+def sides(sets: Sets) -> list[set[str]]:
+    return [set(one.stems) for one in (sets.train, sets.val)]
 
 
 # --- by files
@@ -42,7 +42,8 @@ def test_one_split_file_leaves_the_rest_to_the_other_side(
     make_config: MakeConfig, tmp_path: Path
 ) -> None:
     (tmp_path / "train.txt").write_text("f0\nf1\n")
-    train_set, val_set = load(make_config(split=tmp_path / "train.txt", val_split=None))
+    sets = load(make_config(split=tmp_path / "train.txt", val_split=None))
+    train_set, val_set = sets.train, sets.val
     assert train_set.stems == ("f0", "f1")
     assert len(val_set) == 6
 
@@ -107,9 +108,10 @@ def test_of_many_near_copies_ten_are_named(
 def test_what_is_alike_stays_on_one_side(make_config: MakeConfig, scenes: Path) -> None:
     told: list[str] = []
     config = make_config(data=scenes, val_split=None, val_fraction=0.4)
-    train_set, val_set = load(config, told.append)
+    sets = load(config, told.append)
+    train_set, val_set = sets.train, sets.val
     assert len(train_set) + len(val_set) == 16
-    for side in sides(train_set, val_set):
+    for side in sides(sets):
         assert {f"f{index}" in side for index in range(8)} == {True, False}
         assert all((f"f{index}" in side) == (f"copy of f{index}" in side) for index in range(8))
     assert told == [
@@ -119,12 +121,12 @@ def test_what_is_alike_stays_on_one_side(make_config: MakeConfig, scenes: Path) 
 
 def test_a_new_frame_moves_no_other(make_config: MakeConfig, frames: Path) -> None:
     config = make_config(val_split=None, val_fraction=0.4)
-    before = sides(*load(config))
+    before = sides(load(config))
     for index, (frame, mask) in enumerate(blobs(22, Size(40, 48), seed=9), start=8):
         write_pair(frames, f"f{index}", frame, mask * np.uint8(255))
     shutil.copy(frames / "images" / "f3.png", frames / "images" / "g3.png")
     shutil.copy(frames / "masks" / "f3.png", frames / "masks" / "g3.png")
-    after = sides(*load(config))
+    after = sides(load(config))
     assert all(old <= new for old, new in zip(before, after, strict=True))
     assert 4 <= len(after[1]) <= 20
     assert any({"f3", "g3"} <= side for side in after)
@@ -141,7 +143,7 @@ def test_another_seed_draws_other_scenes(make_config: MakeConfig) -> None:
 
 def test_gray_frames_have_scenes_too(make_config: MakeConfig, scenes: Path) -> None:
     config = make_config(data=scenes, val_split=None, val_fraction=0.4, in_channels=1)
-    stems = load(config)[1].stems
+    stems = load(config).val.stems
     assert sorted(stem.removeprefix("copy of ") for stem in stems) == sorted(
         2 * [stem for stem in stems if not stem.startswith("copy")]
     )
@@ -173,7 +175,8 @@ def test_a_group_stays_on_one_side(make_config: MakeConfig, tmp_path: Path) -> N
     table = write_groups(tmp_path / "g.csv", groups)
     told: list[str] = []
     config = make_config(val_split=None, groups=table, val_fraction=0.5)
-    train_set, val_set = load(config, told.append)
+    sets = load(config, told.append)
+    train_set, val_set = sets.train, sets.val
     shared = {groups[stem] for stem in train_set.stems} & {groups[stem] for stem in val_set.stems}
     assert not shared
     assert told == [
@@ -212,7 +215,7 @@ def test_a_resumed_run_keeps_the_split_that_it_drew(make_config: MakeConfig, fra
     """A frame that came in links two scenes of both sides; the run goes on as it was."""
     config = make_config(epochs=1, val_split=None, val_fraction=0.4)
     first = train(config)
-    (stem,) = sorted(load(config)[1].stems)[:1]
+    (stem,) = sorted(load(config).val.stems)[:1]
     for folder in ("images", "masks"):
         shutil.copy(frames / folder / f"{stem}.png", frames / folder / "a.png")
     told: list[str] = []
@@ -236,7 +239,8 @@ def test_a_run_of_an_earlier_version_keeps_its_split_by_frame(
 ) -> None:
     """Before scenes there were no files of the split, and each frame was drawn by itself."""
     config = make_config(data=scenes, val_split=None, val_fraction=0.4)
-    train_set, val_set = load(config, resumed=True)
+    sets = load(config, resumed=True)
+    train_set, val_set = sets.train, sets.val
     parted = [
         i for i in range(8) if (f"f{i}" in val_set.stems) != (f"copy of f{i}" in val_set.stems)
     ]

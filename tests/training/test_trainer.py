@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,8 @@ class Recorder(Observer):
     def __init__(self) -> None:
         self.heard: list[object] = []
 
-    def on_start(self, *, epochs: int, steps: int, done: int) -> None:
-        self.heard.append((epochs, steps, done))
+    def on_start(self, *, sizes: Sequence[Size], steps: int, done: int) -> None:
+        self.heard.append((len(sizes), steps, done))
 
     def on_step(self, record: StepRecord) -> None:
         self.heard.append(record)
