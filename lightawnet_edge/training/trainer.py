@@ -41,7 +41,7 @@ from lightawnet_edge.training.augment import augment, draw
 from lightawnet_edge.training.config import CONFIG, TrainConfig, to_toml
 from lightawnet_edge.training.data import EpochSampler, Sets, TrainingSet, load
 from lightawnet_edge.training.hints import Encoder, Student
-from lightawnet_edge.training.made import keep_made
+from lightawnet_edge.training.made import keep_made, kept_made
 from lightawnet_edge.training.metrics_log import (
     EpochRecord,
     Observer,
@@ -151,7 +151,7 @@ class _Run:
         self.accelerator = accelerator
         self.sets = sets
         self.loss = losses.get(config.loss)
-        self.init = config.init and sha256_of(resolve(config.init))
+        self.init = self._started_from(resumed=resumed)
         self.records: list[EpochRecord] = []
         # A state holds what a run started from, which may not be on this machine.
         start = replace(config, init=None) if resumed else config
@@ -352,6 +352,7 @@ class _Run:
         if self.accelerator.is_main_process:
             meta = self._meta({**dataclasses.asdict(found), **_metrics(best, "dev_")})
             save_checkpoint(file, network.state_dict(), meta)
+            keep_made(self.config.out, self.init)
         return found
 
     def _meta(self, metrics: Mapping[str, float]) -> CheckpointMeta:
@@ -365,6 +366,12 @@ class _Run:
             license=config.license,
             metrics=metrics,
         )
+
+    def _started_from(self, *, resumed: bool) -> str | None:
+        """Digest of the weights that the run started from, which may not be on this machine."""
+        if resumed:
+            return kept_made(self.config.out).init
+        return self.config.init and sha256_of(resolve(self.config.init))
 
     def _teacher_digest(self) -> str | None:
         return None if self.config.teacher is None else sha256_of(resolve(self.config.teacher))

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from lightawnet_edge.bundle.store import sha256_of
 from lightawnet_edge.data.likeness import read_prints
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.model.checkpoint import load_checkpoint
 from lightawnet_edge.model.metadata import read_metadata
 from lightawnet_edge.training.data import load
+from lightawnet_edge.training.made import kept_made
 from lightawnet_edge.training.metrics_log import EpochRecord, Observer
 from lightawnet_edge.training.setup import make_accelerator
 from lightawnet_edge.training.split import DEVELOPED, TRAINED, kept_sides
@@ -61,6 +63,7 @@ def test_validation_frames_are_scored_once_and_after_the_choice(
         result.score
     )
     assert {"dev_dice", "dev_iou", "epoch"} <= metrics.keys()
+    assert kept_made(config.out).best == sha256_of(result.checkpoint)
     network, accelerator = load_checkpoint(result.checkpoint), make_accelerator(config)
     again = score(network, val, config.normalization, accelerator, config.batch_size)
     assert again.dice == pytest.approx(result.score.dice)
