@@ -95,11 +95,7 @@ def sensitivity(
             results that are not finite.
     """
     manifest = bundle.manifest
-    if manifest.precision is not Precision.INT8:
-        raise SpecError(
-            f"'{bundle.path}' is {manifest.precision}: there is no INT8 to be sensitive to. Give a "
-            "bundle that was exported with --int8."
-        )
+    refuse_float(manifest)
     with tempfile.TemporaryDirectory() as scratch:
         exact = Path(scratch) / manifest.device_graph
         exact.write_bytes(bundle.read(manifest.device_graph))
@@ -111,6 +107,22 @@ def sensitivity(
             frames=frames,
         )
         return _measured(study, manifest, worst, narrate)
+
+
+def refuse_float(manifest: Manifest) -> None:
+    """Refuse a bundle that has no INT8 to be sensitive to, or whose layers cannot be looked at.
+
+    Raises:
+        SpecError: It is not INT8.
+        BackendUnavailableError: Its target has no probe, or cannot run here.
+    """
+    if manifest.precision is not Precision.INT8:
+        raise SpecError(
+            f"'{manifest.name}' is {manifest.precision}: there is no INT8 to be sensitive to. Give "
+            "a bundle that was exported with --int8."
+        )
+    table.probe(manifest.target)
+    table.get_for(manifest.target, Precision.INT8)
 
 
 def _measured(study: Study, manifest: Manifest, worst: int, narrate: Narrate) -> Sensitivity:

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lightawnet_edge.errors import ArtifactError
+
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 """Of Linux, `renameat2(2)`."""
 
@@ -55,6 +57,27 @@ def replace_file(path: Path, data: bytes, *, lasting: bool = True) -> None:
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder in which nothing can be written, before work goes into what shall lie there.
+
+    It need not exist. A file without a name is made in the nearest folder that does: nothing is
+    left behind.
+
+    Raises:
+        ArtifactError: No file can be made there; with the system's reason.
+    """
+    nearest = folder
+    while not os.path.lexists(nearest):
+        nearest = nearest.parent
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise ArtifactError(
+            f"'{folder}' is no folder that can be written: {error.strerror}. Choose another."
+        ) from error
 
 
 @contextmanager

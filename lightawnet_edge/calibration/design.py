@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge.bundle.lock import writing
-from lightawnet_edge.bundle.store import sha256_of, staged_folder
+from lightawnet_edge.bundle.store import check_writable, sha256_of, staged_folder
 from lightawnet_edge.calibration.coverage import (
     AlikeTo,
     Indices,
@@ -37,6 +37,8 @@ from lightawnet_edge.calibration.record import (
 from lightawnet_edge.data.likeness import ALIKE, FramePrint, directions
 from lightawnet_edge.data.splits import read_groups
 from lightawnet_edge.errors import SpecError
+from lightawnet_edge.model.metadata import read_metadata
+from lightawnet_edge.model.packaged import resolve
 from lightawnet_edge.progress import Narrate, OnStep
 
 
@@ -54,9 +56,13 @@ def design(
 
     Raises:
         SpecError: Too few frames are left, `out` is in the way, or another process writes it.
-        ArtifactError: A folder, split, image, mask or checkpoint is missing or cannot be read.
+        ArtifactError: A folder, split, image, mask or checkpoint is missing or cannot be read, or
+            `out` cannot be written.
         ModuleNotFoundError: Stability is asked for, and torch is not installed.
     """
+    check_writable(out)
+    if spec.stability:
+        read_metadata(resolve(spec.weights))
     with writing(out):
         _refuse_in_the_way(out, spec.data, force=spec.force)
         return _design(spec, out, on_step, narrate)

@@ -48,8 +48,10 @@ def bench(
     """Measure latency and accuracy of bundles side by side; write a report."""
     from lightawnet_edge.benchmarks.plan import find_bundles
     from lightawnet_edge.bundle.layers import check_share
+    from lightawnet_edge.bundle.store import check_writable
 
     check_share(min_int8_share)
+    check_writable(out)
     spec = BenchSpec(**options)
     named = [find_bundle(path) for path in expand_patterns(bundles or ())]
     found = named or _built(find_bundles(ENGINES))
@@ -81,23 +83,32 @@ def demo(
     as_json: JsonFlag = False,
 ) -> None:
     """Packaged weights and frames to OpenVINO engines to a report; offline, no arguments."""
+    from lightawnet_edge.bundle.store import check_writable
     from lightawnet_edge.export import pipeline
+    from lightawnet_edge.export.resolve import resolve
     from lightawnet_edge.export.spec import ExportSpec
-    from lightawnet_edge.model.packaged import resolve
+    from lightawnet_edge.model.packaged import resolve as find_checkpoint
 
-    checkpoint = resolve(weights)
-    made = []
-    for precision in (Precision.FP32, Precision.INT8):
-        err_console.print(f"OpenVINO {str(precision).upper()}", style="bold")
-        spec = ExportSpec(
+    check_writable(out)
+    checkpoint = find_checkpoint(weights)
+    spec = BenchSpec(checkpoint=checkpoint, calls=calls, limit=limit or None)
+    wanted = [
+        ExportSpec(
             target=Target.OPENVINO,
             precision=precision,
             weights=str(checkpoint),
             out=engines,
             replace=True,
         )
-        made.append(pipeline.export(spec, narrate=narrate).bundle.path)
-    _bench(made, BenchSpec(checkpoint=checkpoint, calls=calls, limit=limit or None), out, as_json)
+        for precision in (Precision.FP32, Precision.INT8)
+    ]
+    for one in wanted:
+        resolve(one)  # what the second would be refused for is known before the first is made
+    made = []
+    for one in wanted:
+        err_console.print(f"OpenVINO {str(one.precision).upper()}", style="bold")
+        made.append(pipeline.export(one, narrate=narrate).bundle.path)
+    _bench(made, spec, out, as_json)
 
 
 def _bench(

@@ -59,10 +59,17 @@ def run(
     as_json: JsonFlag = False,
 ) -> None:
     """Segment images or a video: masks and overlays, with progress."""
-    from lightawnet_edge.runtime.playback import expand, frames_of, play, write_table
+    from lightawnet_edge.runtime.playback import (
+        check_outputs,
+        expand,
+        frames_of,
+        play,
+        write_table,
+    )
     from lightawnet_edge.runtime.segmenter import Segmenter
 
     inputs = expand(expand_patterns(files), narrate)
+    check_outputs(inputs, out)
     found: list[Played] = []
     with (
         Segmenter.load(find_bundle(bundle), threads=threads or None) as segmenter,

@@ -37,6 +37,7 @@ def evaluate(
     as_json: JsonFlag = False,
 ) -> None:
     """Score a checkpoint in PyTorch, FP32, on the CPU; masks are compared at their own size."""
+    from lightawnet_edge.bundle.store import check_writable
     from lightawnet_edge.data.frameset import IMAGES, MASKS
     from lightawnet_edge.data.listing import refuse_among
     from lightawnet_edge.evaluation.evaluation import WORST_JPEG
@@ -46,6 +47,7 @@ def evaluate(
 
     spec = EvalSpec(**options)
     if out is not None:
+        check_writable(out)
         refuse_among(out, {spec.data / IMAGES, spec.data / MASKS}, WORST_JPEG)
     with progress_bar() as show:
         measured = measure(spec, show, narrate)

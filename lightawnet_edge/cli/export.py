@@ -53,9 +53,6 @@ def export(
     as_json: JsonFlag = False,
 ) -> None:
     """Build an engine from a checkpoint: a bundle with engine, device graph and manifest."""
-    from lightawnet_edge.export import pipeline
-    from lightawnet_edge.export.describe import describe
-
     options["weights"] = _checkpoint(file, options["weights"])
     spec = ExportSpec(
         target=target,
@@ -64,6 +61,9 @@ def export(
         kit=KitOptions(**kit, builder=BuilderSettings(**builder)),
         **options,
     )
+    from lightawnet_edge.export import pipeline  # once the request makes sense: it takes a while
+    from lightawnet_edge.export.describe import describe
+
     result = pipeline.export(spec, narrate=narrate)
     if as_json:
         manifest = manifest_json(result.bundle.manifest)

@@ -69,14 +69,18 @@ def inspect(
 
 
 def _routing(weights: str, calibration: Path | None, out: Path, as_json: bool) -> None:
-    from lightawnet_edge.approximation.routing_plan import inspect_routing
-    from lightawnet_edge.approximation.routing_report import SCHEMA, console, document, picture
-    from lightawnet_edge.bundle.store import replace_file
+    from lightawnet_edge.bundle.store import check_writable, replace_file
     from lightawnet_edge.model.packaged import name_of
     from lightawnet_edge.model.packaged import resolve as find_checkpoint
+    from lightawnet_edge.packages import require
+
+    check_writable(out)
+    name = name_of(find_checkpoint(weights))
+    require("inspect --routing", ("torch", "cv2", "safetensors", "matplotlib"), "export")
+    from lightawnet_edge.approximation.routing_plan import inspect_routing
+    from lightawnet_edge.approximation.routing_report import SCHEMA, console, document, picture
 
     found = inspect_routing(weights, calibration, narrate)
-    name = name_of(find_checkpoint(weights))
     file = out / f"routing-{name}.png"
     replace_file(file, picture(found, name))
     if as_json:

@@ -45,6 +45,7 @@ def sensitivity(
     as_json: JsonFlag = False,
 ) -> None:
     """Say where the error of an INT8 engine comes from: its layers, the most harmful first."""
+    from lightawnet_edge.approximation.sensitivity import refuse_float
     from lightawnet_edge.approximation.sensitivity import sensitivity as measure
     from lightawnet_edge.approximation.sensitivity_report import SCHEMA, console, document
     from lightawnet_edge.bundle.bundle import Bundle
@@ -54,9 +55,10 @@ def sensitivity(
     from lightawnet_edge.data.samples import EVALUATION
 
     opened = Bundle.open(find_bundle(bundle))
+    refuse_float(opened.manifest)
     contract = opened.manifest.contract
     frames = FrameSet.open(data or EVALUATION, masks=True, split=split, limit=limit or None)
-    for text in describe_unused(frames.unused):
+    for text in (*describe_unused(frames.unused), *frames.check_pairs(contract.color)):
         narrate(text)
 
     def pairs() -> Iterator[tuple[UInt8, Mask]]:

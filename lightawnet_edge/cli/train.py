@@ -37,17 +37,23 @@ def train(
     Settings without a flag (EMA, weight decay, each augmentation) stand in the config file. The
     resolved config is saved with the run.
     """
+    from lightawnet_edge.bundle.store import check_writable
+    from lightawnet_edge.model.metadata import read_metadata
+    from lightawnet_edge.model.packaged import resolve as find_checkpoint
     from lightawnet_edge.training import require
     from lightawnet_edge.training.config import resolve
 
-    require()  # before torch and its like are imported
-    from lightawnet_edge.training.progress import RichProgress
-    from lightawnet_edge.training.trainer import STATE
-    from lightawnet_edge.training.trainer import train as fit
-
+    require()
     if augment is not None:
         options["augment"] = {"strength": augment}
     resolved = resolve(config, options, resume=resume)
+    check_writable(resolved.out)
+    for weights in filter(None, (resolved.init, resolved.teacher)):
+        read_metadata(find_checkpoint(weights))
+    from lightawnet_edge.training.progress import RichProgress  # and torch, which takes a while
+    from lightawnet_edge.training.trainer import STATE
+    from lightawnet_edge.training.trainer import train as fit
+
     try:
         result = fit(resolved, resume=resume, observer=RichProgress(err_console), narrate=narrate)
     except KeyboardInterrupt:
@@ -78,12 +84,16 @@ def import_checkpoint(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Convert a checkpoint of the authors' code, without running any code in it."""
+    from lightawnet_edge.bundle.store import check_writable
+
+    trained = Size.parse(size)
+    check_writable(out.parent)
     from lightawnet_edge.model.author_checkpoint import convert_author_checkpoint
 
     if out.exists() and file.exists() and out.samefile(file):
         raise SpecError(f"'{out}' is the file to convert: it is never replaced. Choose another.")
     if out.exists() and not force:
         raise SpecError(f"'{out}' exists. Choose another --out, or replace it with --force.")
-    meta = convert_author_checkpoint(file, out, Size.parse(size))
+    meta = convert_author_checkpoint(file, out, trained)
     typer.echo(out)
     narrate(f"{meta.in_channels} input channel(s), {meta.size}, min-max normalization")

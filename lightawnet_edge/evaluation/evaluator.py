@@ -35,6 +35,7 @@ from lightawnet_edge.evaluation.evaluation import (
 from lightawnet_edge.evaluation.leakage import shown_in_training
 from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS, name_of
 from lightawnet_edge.options import option
+from lightawnet_edge.packages import require
 from lightawnet_edge.progress import Narrate, OnStep, Step
 from lightawnet_edge.scores.masks import hd95, score_mask
 from lightawnet_edge.specs import ColorOrder, Size, check_network_size
@@ -154,10 +155,10 @@ def evaluate(
     Raises:
         SpecError: The request does not fit the checkpoint or the data.
         ArtifactError: A file is missing, unreadable or unfit.
+        BackendUnavailableError: A package is not installed.
         CheckFailedError: The network gives probabilities that are not finite.
     """
-    import torch
-
+    require("evaluate", ("torch", "cv2", "safetensors"), "export")
     from lightawnet_edge.model.metadata import read_metadata
     from lightawnet_edge.model.packaged import resolve
 
@@ -168,6 +169,8 @@ def evaluate(
     color = ColorOrder.RGB if meta.in_channels == 3 else ColorOrder.GRAY
     for text in (*describe_unused(data.unused), *data.check_pairs(color, on_step)):
         narrate(text)
+    import torch  # seconds, once nothing is refused
+
     if spec.threads:
         torch.set_num_threads(spec.threads)
     segment = TorchSegmenter(checkpoint, meta, spec.size or meta.size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.layers import int8_shortfall, mac_shares
@@ -15,12 +16,14 @@ from lightawnet_edge.data.likeness import PRINTS, write_prints
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.export.resolve import Resolved, resolve
 from lightawnet_edge.export.spec import ExportSpec
-from lightawnet_edge.export.stages import Export, make
 from lightawnet_edge.export.standing import standing_bundle
 from lightawnet_edge.machine.machine import machine_summary
 from lightawnet_edge.progress import Narrate
 from lightawnet_edge.specs import State
 from lightawnet_edge.targets.making import DEVICE_GRAPH
+
+if TYPE_CHECKING:
+    from lightawnet_edge.export.stages import Export
 
 _OTHER_FRAMES = (
     "the packaged frames have not the border of this camera, and the region cuts into them: give "
@@ -60,6 +63,8 @@ def _export(resolved: Resolved, narrate: Narrate) -> ExportResult:
     tell_of(resolved.calibration, narrate, masks=resolved.weighs_masks)
     if spec.calibration is None and resolved.contract.crop is not None:
         narrate(_OTHER_FRAMES)
+    from lightawnet_edge.export.stages import make  # torch: seconds, once nothing is refused
+
     with staged_folder(path) as folder:
         _write(folder, resolved, make(resolved, folder, narrate), narrate)
     return ExportResult(Bundle.open(path), built=True)

@@ -10,17 +10,20 @@ from pathlib import Path
 from lightawnet_edge import __version__
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.manifest import Source
-from lightawnet_edge.bundle.store import digest_of, sha256_of
+from lightawnet_edge.bundle.store import check_writable, digest_of, sha256_of
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.codec import encode
 from lightawnet_edge.export.spec import ExportSpec, contract_of, default_name
 from lightawnet_edge.model.metadata import CheckpointMeta, read_metadata
 from lightawnet_edge.model.packaged import name_of
 from lightawnet_edge.model.packaged import resolve as find_checkpoint
+from lightawnet_edge.packages import require
 from lightawnet_edge.specs import Precision, Routing
 from lightawnet_edge.targets import table
 from lightawnet_edge.targets.making import Prepared, Request
 
+_NEEDED = ("torch", "onnx", "onnxscript", "safetensors", "cv2")
+"""Modules of every export."""
 _PACKAGES = ("torch", "onnx", "numpy")
 """What every export goes through; a target names its own."""
 
@@ -56,9 +59,13 @@ def resolve(spec: ExportSpec) -> Resolved:
 
     Raises:
         SpecError: The request contradicts the checkpoint, or the target cannot do it.
-        ArtifactError: The checkpoint, a frame or a mask is missing or cannot be read.
-        BackendUnavailableError: The target cannot execute the precision here.
+        ArtifactError: The checkpoint, a frame or a mask is missing or cannot be read, or the place
+            of the bundle cannot be written.
+        BackendUnavailableError: The target cannot execute the precision here, or a package is not
+            installed.
     """
+    check_writable(spec.out)
+    _require(spec)
     checkpoint = find_checkpoint(spec.weights)
     meta = read_metadata(checkpoint)
     contract = contract_of(spec, name_of(checkpoint), meta)
@@ -107,6 +114,13 @@ def resolve(spec: ExportSpec) -> Resolved:
         ),
         path=spec.out / (spec.name or _name(spec, meta, checkpoint, contract, prepared)),
     )
+
+
+def _require(spec: ExportSpec) -> None:
+    """Check that all is installed that an export of this kind will import."""
+    traits = table.traits_of(spec.target)
+    quantizer = traits.quantizes_with if spec.precision is Precision.INT8 else ()
+    require("export", (*_NEEDED, *traits.exports_with, *quantizer), "export")
 
 
 def _budget(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lightawnet_edge.bundle.store import replace_file
+from lightawnet_edge.bundle.store import check_writable, replace_file
 from lightawnet_edge.data.faults import printable
 from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.data.listing import (
@@ -91,19 +91,26 @@ def play(segmenter: Segmenter, files: Sequence[Path], out: Path) -> Iterator[Pla
     broken frame is reported and skipped.
 
     Raises:
-        SpecError: Two files would write the same names, masks would lie among the frames, or `out`
-            cannot be a folder. Nothing has been written then.
-        ArtifactError: The video of overlays could not be written whole.
+        SpecError: As `check_outputs` does. Nothing has been written then.
+        ArtifactError: The same; or the video of overlays could not be written whole.
     """
-    refuse_among(out, {file.parent for file in files}, "masks")
-    _refuse_equal_names(files)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SpecError(f"'{out}' cannot be a folder for masks: {error.strerror}.") from error
+    check_outputs(files, out)
+    out.mkdir(parents=True, exist_ok=True)
     for file in files:
         run = _play_video if is_video(file) else _play_image
         yield from run(segmenter, file, out)
+
+
+def check_outputs(files: Sequence[Path], out: Path) -> None:
+    """Refuse what `play` could not write, before an engine is loaded for it.
+
+    Raises:
+        SpecError: Two files would write the same names, or masks would lie among the frames.
+        ArtifactError: `out` cannot be written.
+    """
+    refuse_among(out, {file.parent for file in files}, "masks")
+    _refuse_equal_names(files)
+    check_writable(out)
 
 
 def _refuse_equal_names(files: Sequence[Path]) -> None:

@@ -50,6 +50,9 @@ class Traits:
     exports_with: tuple[str, ...] = ()
     """Modules that this takes beside those of every export."""
 
+    quantizes_with: tuple[str, ...] = ()
+    """Modules that its quantizer takes beside those of every export."""
+
     @property
     def can_probe(self) -> bool:
         """Whether single layers can be looked at, and put in float."""

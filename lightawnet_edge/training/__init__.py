@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
-from lightawnet_edge.errors import BackendUnavailableError
+from lightawnet_edge import packages
 
 _NEEDED = (
     "torch", "accelerate", "kornia", "safetensors", "tensorboard", "cv2",
@@ -18,8 +16,4 @@ def require() -> None:
     Raises:
         BackendUnavailableError: Names what is missing and how to install it.
     """
-    if missing := [name for name in _NEEDED if find_spec(name) is None]:
-        raise BackendUnavailableError(
-            "train",
-            f"{', '.join(missing)} not installed. Install: pip install 'lightawnet-edge[train]'",
-        )
+    packages.require("train", _NEEDED, "train")

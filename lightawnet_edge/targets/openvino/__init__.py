@@ -12,4 +12,5 @@ TRAITS = Traits(
     quantizer="lightawnet_edge.targets.openvino.int8:OpenVinoDraft",
     probe="lightawnet_edge.targets.openvino.probe:OpenVinoProbe",
     stacked=False,
+    quantizes_with=("nncf",),
 )
