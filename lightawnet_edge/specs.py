@@ -93,11 +93,45 @@ class State(_Word):
 
 
 class ColorOrder(_Word):
-    """Order of the channels in a camera frame; GRAY frames have two dimensions."""
+    """How the bytes of a camera frame of height H and width W are laid out."""
 
     RGB = "rgb"
+    """(H, W, 3)."""
     BGR = "bgr"
+    """(H, W, 3)."""
     GRAY = "gray"
+    """(H, W)."""
+    NV12 = "nv12"
+    """(H * 3 / 2, W): H rows of luma, then a U and a V in turn, one pair for 2x2 pixels."""
+    YUY2 = "yuy2"
+    """(H, W, 2): the luma of each pixel, then U or V in turn, one pair for two pixels of a row."""
+
+    @property
+    def chroma(self) -> tuple[int, int] | None:
+        """Rows and columns of the pixels that share a U and a V; None where there are none."""
+        return {"nv12": (2, 2), "yuy2": (1, 2)}.get(self.value)
+
+
+class Matrix(_Word):
+    """Which mixture of red, green and blue the luma of a YUV frame is."""
+
+    BT601 = "bt601"
+    BT709 = "bt709"
+
+
+class Range(_Word):
+    """Which values of a YUV frame are black and white: 16 and 235, or 0 and 255."""
+
+    LIMITED = "limited"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yuv:
+    """What the values of a YUV frame mean."""
+
+    matrix: Matrix
+    range: Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +199,6 @@ class Region:
     def slices(self) -> tuple[slice, slice]:
         """Its rows and columns, as arrays (H, W, ...) are indexed."""
         return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
-
-    def fits(self, frame: Size) -> bool:
-        """Whether it lies within a frame."""
-        return self.x + self.width <= frame.width and self.y + self.height <= frame.height
 
 
 def check_network_size(size: Size) -> None:

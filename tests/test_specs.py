@@ -106,9 +106,6 @@ def test_a_region_cuts_its_rows_and_columns_out() -> None:
     region = Region(2, 1, 3, 4)
     assert region.size == Size(4, 3)
     assert region.slices == (slice(1, 5), slice(2, 5))
-    assert region.fits(Size(5, 5))
-    assert not region.fits(Size(5, 4))
-    assert not region.fits(Size(4, 5))
 
 
 @given(rows=st.integers(1, 100), columns=st.integers(1, 100))

@@ -54,7 +54,7 @@ class Int8:
             device_graph,
             folder,
             self.target,
-            partial(self.calibration.frames, contract.frame, contract.color),
+            partial(self.calibration.frames, contract.camera),
             masks=masks,
             method=self.method,
             narrate=self.narrate,
@@ -91,7 +91,7 @@ class Int8:
     ) -> Iterator[tuple[UInt8, NDArray[np.bool_]]]:
         """Frames with their truths: masks, or what the FP32 graph says where there are none."""
         contract = self.contract
-        frames = self.calibration.frames(contract.frame, contract.color)
+        frames = self.calibration.frames(contract.camera)
         truths = self.calibration.truths(contract.frame)
         if self.calibration.has_masks:
             pairs = zip(frames, truths, strict=True)

@@ -56,6 +56,6 @@ def _truths(calibration: CalibrationSet, contract: Contract) -> Iterator[Mask]:
 
 
 def _inputs(calibration: CalibrationSet, contract: Contract) -> Iterator[Tensor]:
-    preprocess = Preprocess(contract.network, contract.normalization, contract.color, contract.crop)
-    for frame in calibration.frames(contract.frame, contract.color):
+    preprocess = Preprocess.of(contract)
+    for frame in calibration.frames(contract.camera):
         yield preprocess(torch.from_numpy(frame))

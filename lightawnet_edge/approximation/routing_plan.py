@@ -83,8 +83,8 @@ def plan_routing(
     if routing is Routing.AUTO:
         return _chosen(network, contract, calibration, max_dice_drop, narrate)
     narrate(f"freezing the routing to its mean over {len(calibration)} frames")
-    preprocess = Preprocess(contract.network, contract.normalization, contract.color, contract.crop)
-    frames = calibration.frames(contract.frame, contract.color)
+    preprocess = Preprocess.of(contract)
+    frames = calibration.frames(contract.camera)
     inputs = (preprocess(torch.from_numpy(frame)) for frame in frames)
     return RoutingPlan(frozen=mean_routing(network, inputs))
 

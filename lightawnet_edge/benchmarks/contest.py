@@ -20,18 +20,18 @@ from lightawnet_edge.benchmarks.process import WorkerProcess
 from lightawnet_edge.benchmarks.records import Record
 from lightawnet_edge.benchmarks.result import Picture
 from lightawnet_edge.benchmarks.timing import Timing
+from lightawnet_edge.bundle.camera import Camera
 from lightawnet_edge.bundle.layers import LayerRecord, mac_shares
 from lightawnet_edge.codec import decode
 from lightawnet_edge.data.frameset import FrameFile, FrameSet, spaced
 from lightawnet_edge.data.masks import Extent, doubt_inverted, extent
-from lightawnet_edge.data.pixels import Mask, UInt8, at_size, fit
+from lightawnet_edge.data.pixels import Mask, UInt8
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError, SpecError
 from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
 from lightawnet_edge.machine.gpu_state import GpuState, read_gpu
 from lightawnet_edge.machine.machine import busy_seconds, default_threads
 from lightawnet_edge.progress import OnStep, Step
 from lightawnet_edge.scores.masks import SegmentationScore, score_mask
-from lightawnet_edge.specs import ColorOrder, Size
 from lightawnet_edge.targets import table
 
 _FRAMES = 8
@@ -42,7 +42,6 @@ _SETTLE_S = 0.05
 """Pause before each round, in which threads of the engine before give up spinning: OpenVINO's burn
 1 ms of CPU time after a call, eager PyTorch's 2 ms, ONNX Runtime's (told not to spin) none."""
 
-Input = tuple[Size, ColorOrder]
 _T = TypeVar("_T")
 
 
@@ -88,7 +87,7 @@ class Contest:
         if any(table.on_gpu(plan.target) for plan in plans):
             with suppress(BackendUnavailableError):  # the engines' own processes say why
                 self.gpu = find_device()
-        files = self._latency_files({_input(plan) for plan in plans})
+        files = self._latency_files({plan.contract.camera for plan in plans})
         for plan in self._steps("load", plans):
             process = WorkerProcess(
                 plan.name, threads=self.threads, timeout_s=self._spec.timeout_s, command=command
@@ -99,7 +98,7 @@ class Contest:
                 continue
             answer = self._ask(
                 engine, "load", engine=dict(plan.engine), threads=self.threads,
-                frames=str(files[_input(plan)]),
+                frames=str(files[plan.contract.camera]),
             )  # fmt: skip
             if answer is not None:
                 engine.load_s, engine.first_s = answer["load_s"], answer["first_s"]
@@ -175,8 +174,8 @@ class Contest:
         masks = {engine.plan.name: mask for engine, mask, _ in self._segmented(file, engines)}
         return make_picture(file.stem, frame, truth, masks)
 
-    def _latency_files(self, inputs: Collection[Input]) -> dict[Input, Path]:
-        """Write a few frames for each kind of input.
+    def _latency_files(self, cameras: Collection[Camera]) -> dict[Camera, Path]:
+        """Write a few frames of each camera.
 
         Raises:
             ArtifactError: None of them can be read; names the first.
@@ -193,9 +192,9 @@ class Contest:
         if not readable:
             raise ArtifactError(f"No frame can be read: {next(iter(self.skipped.values()))}")
         files = {}
-        for size, color in inputs:
-            files[size, color] = self._scratch / f"{size}-{color}.npy"
-            np.save(files[size, color], [fit(file.read(color), size) for file in readable])
+        for number, camera in enumerate(cameras):
+            files[camera] = self._scratch / f"{number}.npy"
+            np.save(files[camera], [file.seen_by(camera) for file in readable])
         return files
 
     def _round(self, engine: _Engine) -> None:
@@ -229,10 +228,10 @@ class Contest:
             ArtifactError: The frame or its mask cannot be read.
         """
         found = []
-        for size, color in {_input(engine.plan) for engine in engines}:
-            frame, truth = at_size(*file.read_pair(color), size)
+        for camera in {engine.plan.contract.camera for engine in engines}:
+            frame, truth = file.pair_seen_by(camera)
             np.save(self._scratch / "frame.npy", frame)
-            for engine in (one for one in engines if _input(one.plan) == (size, color)):
+            for engine in (one for one in engines if one.plan.contract.camera == camera):
                 if (mask := self._mask(engine)) is not None:
                     found.append((engine, mask, truth))
         return found
@@ -266,11 +265,6 @@ class Contest:
             self._on_step(Step(stage, done, len(items)))
             yield item
         self._on_step(Step(stage, len(items), len(items)))
-
-
-def _input(plan: Plan) -> Input:
-    """Engines with an equal one take the same frames."""
-    return plan.contract.frame, plan.contract.color
 
 
 def _record(engine: _Engine, baseline: dict[str, SegmentationScore] | None) -> Record:

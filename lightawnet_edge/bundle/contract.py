@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lightawnet_edge.bundle.camera import Camera, size_of
 from lightawnet_edge.codec import OMIT
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.specs import ColorOrder, Normalization, Region, Size, check_network_size
+from lightawnet_edge.specs import (
+    ColorOrder,
+    Matrix,
+    Normalization,
+    Range,
+    Region,
+    Size,
+    Yuv,
+    check_network_size,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +50,8 @@ class _Frame:
     shape: tuple[int, ...]
     dtype: str
     color: ColorOrder
+    matrix: Matrix | None = field(default=None, metadata=OMIT)
+    range: Range | None = field(default=None, metadata=OMIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +86,7 @@ class Contract:
     frame: Size
     """Size of the camera frame (input `frame`) and of the output `mask`, both uint8."""
     color: ColorOrder
-    """Channel order of the frame: (H, W, 3), or (H, W) for gray."""
+    """How the bytes of the frame are laid out."""
     network: Size
     """Size that the network works at; size of the output `probability` (float32), which is that of
     the region `crop` where there is one."""
@@ -85,22 +97,26 @@ class Contract:
     """Whether the engine has the output `probability`."""
     crop: Region | None = None
     """Region of the frame that goes through the network; outside of it the mask is 0. None: all."""
+    yuv: Yuv | None = None
+    """What the values of NV12 and YUY2 frames mean; None for all others."""
 
     def __post_init__(self) -> None:
         check_network_size(self.network)
-        if self.crop is not None and not self.crop.fits(self.frame):
-            raise SpecError(
-                f"Region {self.crop} reaches beyond the frame {self.frame}: expected X + WIDTH of "
-                f"at most {self.frame.width} and Y + HEIGHT of at most {self.frame.height}."
-            )
+        camera = self.camera
+        if self.crop is not None:
+            camera.check_crop(self.crop)
         if not 0 < self.threshold < 1:
             raise SpecError(f"threshold={self.threshold} must lie between 0 and 1, both excluded.")
 
     @property
+    def camera(self) -> Camera:
+        """What gives the frames."""
+        return Camera(size=self.frame, color=self.color, yuv=self.yuv)
+
+    @property
     def frame_shape(self) -> tuple[int, ...]:
         """Shape of one frame as a numpy array."""
-        size = (self.frame.height, self.frame.width)
-        return size if self.color is ColorOrder.GRAY else (*size, 3)
+        return self.camera.shape
 
     @property
     def picture(self) -> Size:
@@ -110,15 +126,16 @@ class Contract:
     @property
     def takes(self) -> str:
         """What goes in, in words."""
+        yuv = "" if self.yuv is None else f" ({self.yuv.matrix}, {self.yuv.range} range)"
         crop = "" if self.crop is None else f"crop {self.crop}, "
-        return f"frame {self.frame} {self.color} uint8, {crop}network {self.network}"
+        return f"frame {self.frame} {self.color}{yuv} uint8, {crop}network {self.network}"
 
     @property
     def ports(self) -> dict[str, Port]:
         """Inputs and outputs that an engine of this contract has."""
         found = {
             "frame": Port(shape=self.frame_shape, dtype="uint8"),
-            "mask": Port(shape=self.frame_shape[:2], dtype="uint8"),
+            "mask": Port(shape=(self.frame.height, self.frame.width), dtype="uint8"),
         }
         if self.probability:
             size = (self.network.height, self.network.width)
@@ -131,7 +148,14 @@ class Contract:
         frame = ports.pop("frame")
         values = {"mask": (0, 255)}
         return _Written(
-            input=_Frame(name="frame", shape=frame.shape, dtype=frame.dtype, color=self.color),
+            input=_Frame(
+                name="frame",
+                shape=frame.shape,
+                dtype=frame.dtype,
+                color=self.color,
+                matrix=None if self.yuv is None else self.yuv.matrix,
+                range=None if self.yuv is None else self.yuv.range,
+            ),
             outputs={
                 name: _Output(shape=port.shape, dtype=port.dtype, values=values.get(name))
                 for name, port in ports.items()
@@ -149,16 +173,21 @@ class Contract:
         Raises:
             ValueError: The parts contradict each other.
         """
-        if len(found.input.shape) < 2:
-            raise ValueError(f"input.shape: expected height and width, found {found.input.shape}")
+        source = found.input
+        if (frame := size_of(source.shape, source.color)) is None:
+            raise ValueError(f"input.shape: {source.shape} is no {source.color} frame")
+        yuv = None
+        if source.matrix is not None and source.range is not None:
+            yuv = Yuv(matrix=source.matrix, range=source.range)
         contract = cls(
-            frame=Size(*found.input.shape[:2]),
-            color=found.input.color,
+            frame=frame,
+            color=source.color,
             network=found.network,
             normalization=found.normalization,
             threshold=found.threshold,
             probability="probability" in found.outputs,
             crop=found.crop,
+            yuv=yuv,
         )
         if contract.written() != found:
             raise ValueError("shapes, types and color order contradict each other")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lightawnet_edge.bundle.camera import Camera
 from lightawnet_edge.bundle.manifest import Source
 from lightawnet_edge.calibration.record import RECORD, SetRecord, read_record
 from lightawnet_edge.data.frameset import FrameFile, FrameSet
@@ -15,7 +16,7 @@ from lightawnet_edge.data.pixels import Mask, UInt8
 from lightawnet_edge.data.samples import CALIBRATION
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.progress import Narrate
-from lightawnet_edge.specs import ColorOrder, Size
+from lightawnet_edge.specs import Size
 
 PACKAGED = "packaged samples"
 
@@ -62,9 +63,9 @@ class CalibrationSet:
         """
         return self.listed.has_masks
 
-    def frames(self, size: Size, color: ColorOrder) -> Iterator[UInt8]:
-        """Yield each image as a camera of this size and color order would give it."""
-        return self.listed.frames(size, color)
+    def frames(self, camera: Camera) -> Iterator[UInt8]:
+        """Yield each image as a camera would give it."""
+        return self.listed.frames(camera)
 
     def truths(self, size: Size) -> Iterator[Mask]:
         """Yield the mask of each image, fitted as its frame is; nothing where there are none."""

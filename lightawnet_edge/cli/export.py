@@ -46,7 +46,7 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="In INT8, calibrated on real frames.")
     ] = False,
-    bgr: Annotated[bool, typer.Option("--bgr", help="Frames come in BGR order.")] = False,
+    bgr: Annotated[bool, typer.Option("--bgr", help="The same as --color bgr.")] = False,
     options: Options,
     kit: Options,
     builder: Options,
@@ -54,10 +54,11 @@ def export(
 ) -> None:
     """Build an engine from a checkpoint: a bundle with engine, device graph and manifest."""
     options["weights"] = _checkpoint(file, options["weights"])
+    if bgr:
+        options["color"] = _bgr(options["color"])
     spec = ExportSpec(
         target=target,
         precision=_precision(fp32=fp32, bf16=bf16, fp16=fp16, int8=int8),
-        color=ColorOrder.BGR if bgr else None,
         kit=KitOptions(**kit, builder=BuilderSettings(**builder)),
         **options,
     )
@@ -81,6 +82,12 @@ def _checkpoint(file: str, weights: str) -> str:
     if file and weights not in (DEFAULT_WEIGHTS, file):
         raise SpecError(f"One checkpoint per bundle: found '{file}' and --weights {weights}.")
     return file or weights
+
+
+def _bgr(color: ColorOrder | None) -> ColorOrder:
+    if color not in (None, ColorOrder.BGR):
+        raise SpecError(f"One colour order per bundle: found --bgr and --color {color}.")
+    return ColorOrder.BGR
 
 
 def _precision(**flags: bool) -> Precision:

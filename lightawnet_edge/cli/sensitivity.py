@@ -51,7 +51,6 @@ def sensitivity(
     from lightawnet_edge.bundle.bundle import Bundle
     from lightawnet_edge.data.frameset import FrameSet
     from lightawnet_edge.data.listing import describe_unused
-    from lightawnet_edge.data.pixels import at_size
     from lightawnet_edge.data.samples import EVALUATION
 
     opened = Bundle.open(find_bundle(bundle))
@@ -63,7 +62,7 @@ def sensitivity(
 
     def pairs() -> Iterator[tuple[UInt8, Mask]]:
         for file in frames.files:
-            yield at_size(*file.read_pair(contract.color), contract.frame)
+            yield file.pair_seen_by(contract.camera)
 
     found = measure(opened, pairs, worst=layers, narrate=narrate)
     if as_json:

@@ -16,14 +16,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from lightawnet_edge.bundle.camera import Camera
 from lightawnet_edge.bundle.store import digest_of, sha256_of
 from lightawnet_edge.data.faults import printable, refuse
 from lightawnet_edge.data.images import read_frame, read_size
 from lightawnet_edge.data.likeness import FramePrint, print_frame
 from lightawnet_edge.data.listing import Listing, Unused, beside, list_folder
 from lightawnet_edge.data.masks import Extent, doubt_inverted, extent, read_mask
-from lightawnet_edge.data.pixels import Mask, UInt8, fit, fit_mask
+from lightawnet_edge.data.pixels import Mask, UInt8, fit_mask
 from lightawnet_edge.data.splits import read_groups, split_stems
+from lightawnet_edge.data.yuv import seen_by
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.machine.machine import default_threads
 from lightawnet_edge.progress import OnStep, Step
@@ -66,6 +68,23 @@ class FrameFile:
         """
         frame = self.read(color)
         return frame, self._truth_of(Size(*frame.shape[:2]))
+
+    def seen_by(self, camera: Camera) -> UInt8:
+        """Read the frame as a camera would give it.
+
+        Raises:
+            ArtifactError: It cannot be read.
+        """
+        return seen_by(camera, self.read(camera.color))
+
+    def pair_seen_by(self, camera: Camera) -> tuple[UInt8, Mask]:
+        """Read the frame as a camera would give it, and the truth at the camera's size.
+
+        Raises:
+            ArtifactError: One of them cannot be read, or their sizes differ.
+        """
+        frame, truth = self.read_pair(camera.color)
+        return seen_by(camera, frame), fit_mask(truth, camera.size)
 
     def _truth_of(self, size: Size) -> Mask:
         """Read the mask of a frame of this size."""
@@ -185,10 +204,9 @@ class FrameSet:
         pairs = [(file.image, file.mask) for file in self.files if file.mask]
         return digest_of({"pairs": sorted([sha256_of(one), sha256_of(two)] for one, two in pairs)})
 
-    def frames(self, size: Size, color: ColorOrder) -> Iterator[UInt8]:
-        """Yield each image as a camera of this size and color order would give it."""
-        for file in self.files:
-            yield fit(file.read(color), size)
+    def frames(self, camera: Camera) -> Iterator[UInt8]:
+        """Yield each image as a camera would give it."""
+        return (file.seen_by(camera) for file in self.files)
 
     def truths(self, size: Size) -> Iterator[Mask]:
         """Yield the mask of each image, fitted as its frame is; nothing where there are none."""

@@ -31,13 +31,16 @@ def opencv() -> Any:
 
 
 def in_order(pixels: UInt8, color: ColorOrder) -> UInt8:
-    """Bring gray (H, W) or BGR (H, W, 3) pixels into a colour order; GRAY is the luma."""
+    """Bring gray (H, W) or BGR (H, W, 3) pixels into a colour order; GRAY is the luma.
+
+    NV12 and YUY2 are made of RGB (`data/yuv.py`), which is given for them.
+    """
     if color is ColorOrder.GRAY:
         gray = pixels if pixels.ndim == 2 else opencv().cvtColor(pixels, opencv().COLOR_BGR2GRAY)
         return np.ascontiguousarray(gray, dtype=np.uint8)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
-    return np.ascontiguousarray(pixels[:, :, ::-1] if color is ColorOrder.RGB else pixels)
+    return np.ascontiguousarray(pixels if color is ColorOrder.BGR else pixels[:, :, ::-1])
 
 
 def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -71,8 +74,3 @@ def fit_mask(mask: Mask, size: Size) -> Mask:
         mask.astype(np.uint8), (size.width, size.height), interpolation=cv2.INTER_NEAREST_EXACT
     )
     return np.asarray(values, dtype=np.bool_)
-
-
-def at_size(frame: UInt8, truth: Mask, size: Size) -> tuple[UInt8, Mask]:
-    """Stretch a frame and its truth to the frame size of an engine."""
-    return fit(frame, size), fit_mask(truth, size)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lightawnet_edge.bundle.camera import usual_yuv
 from lightawnet_edge.bundle.contract import THRESHOLD, Contract
 from lightawnet_edge.bundle.layers import check_share
 from lightawnet_edge.bundle.limits import USUAL, Limits
@@ -15,8 +16,10 @@ from lightawnet_edge.model.packaged import DEFAULT_WEIGHTS, name_of
 from lightawnet_edge.options import option
 from lightawnet_edge.specs import (
     ColorOrder,
+    Matrix,
     Method,
     Precision,
+    Range,
     Region,
     Routing,
     Size,
@@ -58,8 +61,24 @@ class ExportSpec:
     network: Size | None = option(
         "Input size of the network. Default: the checkpoint's.", default=None
     )
-    color: ColorOrder | None = None
-    """None: RGB, or gray for a network of one input channel."""
+    color: ColorOrder | None = option(
+        "Layout of the camera's frames: rgb, bgr, gray, nv12 or yuy2. Default: rgb, or gray for a "
+        "network of one input channel.",
+        default=None,
+        metavar="COLOR",
+    )
+    matrix: Matrix | None = option(
+        "Of nv12 and yuy2: bt601 or bt709. Default: bt601 up to 576 lines, bt709 above, as video "
+        "is in standard and high definition.",
+        default=None,
+        metavar="bt601|bt709",
+    )
+    range: Range | None = option(
+        "Of nv12 and yuy2: limited (black is 16, white 235) or full (0 and 255). Default: limited, "
+        "as capture cards give it.",
+        default=None,
+        metavar="limited|full",
+    )
     threshold: float = option("Probability from which a pixel is foreground.", default=THRESHOLD)
     probability: bool = option(
         "Leave out the output 'probability': mask alone.", off="--no-probability", default=True
@@ -204,9 +223,15 @@ def contract_of(spec: ExportSpec, name: str, meta: CheckpointMeta) -> Contract:
     """
     color, gray = spec.color or meta.color, meta.color is ColorOrder.GRAY
     if (color is ColorOrder.GRAY) is not gray:
+        fitting = "gray" if gray else "rgb, bgr, nv12 or yuy2"
         raise SpecError(
             f"Color '{color}' does not fit '{name}', a network of {meta.in_channels} "
-            f"input channel{'' if gray else 's'}: expected {'gray' if gray else 'rgb or bgr'}."
+            f"input channel{'' if gray else 's'}: expected {fitting}."
+        )
+    if color.chroma is None and (spec.matrix or spec.range):
+        raise SpecError(
+            f"--matrix and --range are for nv12 and yuy2 frames, not {color}. Leave them out, or "
+            "say which with --color."
         )
     network = spec.network or meta.size
     frame = spec.frame or network
@@ -219,6 +244,7 @@ def contract_of(spec: ExportSpec, name: str, meta: CheckpointMeta) -> Contract:
         threshold=spec.threshold,
         probability=spec.probability,
         crop=None if whole else spec.crop,
+        yuv=usual_yuv(color, frame, spec.matrix, spec.range),
     )
 
 
@@ -251,5 +277,8 @@ def _of_frames(contract: Contract) -> Iterator[str]:
         yield str(contract.frame)
     if contract.crop is not None:
         yield f"crop{contract.crop}".replace(",", ".")
-    if contract.color is ColorOrder.BGR:
-        yield "bgr"
+    if contract.color not in (ColorOrder.RGB, ColorOrder.GRAY):
+        yield str(contract.color)
+    usual = usual_yuv(contract.color, contract.frame)
+    if contract.yuv is not None and contract.yuv != usual:
+        yield f"{contract.yuv.matrix}-{contract.yuv.range}"

@@ -32,9 +32,7 @@ class DeviceModel(nn.Module):
     def __init__(self, network: LightAWNet, contract: Contract) -> None:
         """`network` may be lowered or not; it works at `contract.network`."""
         super().__init__()
-        self.preprocess = Preprocess(
-            contract.network, contract.normalization, contract.color, contract.crop
-        )
+        self.preprocess = Preprocess.of(contract)
         self.network = network
         self.picture = contract.picture
         self.border = _border(contract)
@@ -45,7 +43,7 @@ class DeviceModel(nn.Module):
         """Turn one frame into its mask and its probability.
 
         Args:
-            frame: uint8, shape (H, W, 3), or (H, W) for gray.
+            frame: uint8, of the contract's shape.
 
         Returns:
             Mask of shape (H, W), uint8, 0 or 255, and 0 outside of the contract's region;

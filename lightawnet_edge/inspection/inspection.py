@@ -203,7 +203,7 @@ def _frames(contract: Contract) -> tuple[list[UInt8], str | None]:
     """A few packaged frames, as the bundle takes them; or none, and the reason."""
     frames = FrameSet.open(EVALUATION, limit=FRAMES)
     try:
-        return list(frames.frames(contract.frame, contract.color)), None
+        return list(frames.frames(contract.camera)), None
     except BackendUnavailableError as error:
         return [], f"time per layer: {error}"
 

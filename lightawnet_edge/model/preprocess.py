@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightawnet_edge.specs import ColorOrder, Normalization, Region, Size
+from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.model.planes import planes, to_rgb
+from lightawnet_edge.specs import ColorOrder, Normalization, Region, Size, Yuv
 
 _MAX_BILINEAR = 2
 """Bilinear interpolation reads two pixels a side: shrinking by more than this skips pixels."""
@@ -71,7 +73,7 @@ def normalize(x: Tensor, normalization: Normalization) -> Tensor:
 
 
 class Preprocess(nn.Module):
-    """uint8 camera frame (H, W, 3), or (H, W) for gray, to float network input (1, C, h, w)."""
+    """uint8 camera frame, of the shape of its colours, to float network input (1, C, h, w)."""
 
     def __init__(
         self,
@@ -79,6 +81,7 @@ class Preprocess(nn.Module):
         normalization: Normalization,
         color: ColorOrder,
         crop: Region | None = None,
+        yuv: Yuv | None = None,
     ) -> None:
         """`size` is the network's input; the frame's own size is taken from each frame.
 
@@ -87,20 +90,34 @@ class Preprocess(nn.Module):
             normalization: Of its values.
             color: Of the frame.
             crop: Region of the frame that is taken; None takes all of it.
+            yuv: What the values of NV12 and YUY2 frames mean.
         """
         super().__init__()
         self.size = size
         self.normalization = normalization
         self.color = color
         self.crop = crop
+        self.yuv = yuv
+
+    @classmethod
+    def of(cls, contract: Contract) -> Preprocess:
+        """What stands before the network in an engine of this contract."""
+        return cls(
+            contract.network,
+            contract.normalization,
+            contract.color,
+            contract.crop,
+            contract.yuv,
+        )
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Cut, reorder, scale to [0, 1], resize, normalize."""
-        x = frame.float()  # first of all: TensorRT cuts no bytes
-        if self.crop is not None:
-            x = x[self.crop.slices]
-        x = x[None, None] if self.color is ColorOrder.GRAY else x.permute(2, 0, 1)[None]
-        x = resize(x / 255, self.size)
+        """Cut, scale to [0, 1], resize, bring into RGB, normalize."""
+        # Floats first of all: TensorRT cuts no bytes.
+        parts = planes(frame.float(), self.color, self.crop)
+        resized = [resize(x / 255, self.size) for x in parts]
+        x = resized[0] if len(resized) == 1 else torch.cat(resized, dim=1)
         if self.color is ColorOrder.BGR:
             x = torch.stack([x[:, 2], x[:, 1], x[:, 0]], dim=1)
+        if self.yuv is not None:
+            x = to_rgb(x, self.yuv)
         return normalize(x, self.normalization)

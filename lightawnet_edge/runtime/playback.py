@@ -22,8 +22,9 @@ from lightawnet_edge.data.listing import (
     list_folder,
     refuse_among,
 )
-from lightawnet_edge.data.pixels import UInt8, fit, fit_mask, opencv
+from lightawnet_edge.data.pixels import UInt8, fit_mask, opencv
 from lightawnet_edge.data.video import video_facts, video_frames
+from lightawnet_edge.data.yuv import seen_by
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.progress import Narrate
 from lightawnet_edge.runtime.film import Film
@@ -45,7 +46,7 @@ class Played:
     foreground: float
     """Share of the frame's pixels in the mask."""
     seconds: float = 0.0
-    """From the frame in memory to its mask at the frame's own size."""
+    """From the frame as the bundle takes it to its mask at the size of the file's frame."""
     error: str | None = None
     """Why the frame was skipped, or None."""
 
@@ -171,8 +172,9 @@ def _skipped(file: Path, error: ArtifactError) -> Played:
 def _segment(segmenter: Segmenter, frame: UInt8, name: str, out: Path) -> tuple[Played, UInt8]:
     """What became of a frame, and its overlay; both pictures are on the disk."""
     contract = segmenter.manifest.contract
+    given = seen_by(contract.camera, frame)
     start = time.perf_counter()
-    mask = segmenter(fit(frame, contract.frame)) > 0
+    mask = segmenter(given) > 0
     mask = fit_mask(mask, Size(*frame.shape[:2]))
     seconds = time.perf_counter() - start
     cv2 = opencv()

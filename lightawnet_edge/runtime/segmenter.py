@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.camera import size_of
+from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.manifest import Manifest
 from lightawnet_edge.bundle.trust import UNSIGNED, Trust
 from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.specs import ColorOrder
 from lightawnet_edge.targets import table
 from lightawnet_edge.targets.base import DeviceTime, Session
 
@@ -72,8 +75,9 @@ class Segmenter:
         """Segment a frame; one call at a time, in whatever thread.
 
         Args:
-            frame: uint8, shape (H, W, 3), or (H, W) for gray, as the manifest's contract says. It
-                must not change during the call. A frame that is not contiguous is copied.
+            frame: uint8, shape (H, W, 3), (H, W) for gray, (H * 3 / 2, W) for NV12, (H, W, 2) for
+                YUY2, as the manifest's contract says. It must not change during the call. A frame
+                that is not contiguous is copied.
             out: Array (H, W), uint8, that receives the mask, for loops that allocate nothing; None
                 makes a new one with each call. It need not be contiguous.
 
@@ -136,7 +140,8 @@ class Segmenter:
         self.close()
 
     def _check_mask(self, out: Any, frame: NDArray[np.uint8]) -> None:
-        size = self.manifest.contract.frame_shape[:2]
+        frame_size = self.manifest.contract.frame
+        size = (frame_size.height, frame_size.width)
         if not isinstance(out, np.ndarray):
             raise SpecError(f"The mask goes into a numpy array, not {type(out).__name__}.")
         if out.dtype != np.uint8 or out.shape != size:
@@ -157,10 +162,20 @@ class Segmenter:
         if frame.shape != contract.frame_shape:
             raise SpecError(
                 f"Frame has shape {frame.shape}, bundle '{self.manifest.name}' takes "
-                f"{contract.frame_shape} ({contract.color}). Scale the frame, or export a bundle "
-                f"for this size: --frame {_size_text(frame)}."
+                f"{contract.frame_shape} ({contract.color}). {_remedy(frame.shape, contract)}"
             )
 
 
-def _size_text(frame: NDArray[Any]) -> str:
-    return "x".join(str(side) for side in frame.shape[:2]) if frame.ndim >= 2 else "HEIGHTxWIDTH"
+def _remedy(shape: tuple[int, ...], contract: Contract) -> str:
+    """What to do about a frame that is not of the contract's shape."""
+    size = size_of(shape, contract.color)
+    if size is None and contract.color is not ColorOrder.GRAY:
+        for color in (ColorOrder.NV12, ColorOrder.YUY2, ColorOrder.RGB):
+            other = size_of(shape, color)
+            if other is not None and (color is not ColorOrder.NV12 or other == contract.frame):
+                return (
+                    f"Give {contract.color} frames, or export a bundle for frames like this one: "
+                    f"--color {color} --frame {other}."
+                )
+    given = "x".join(map(str, shape[:2])) if len(shape) >= 2 else "HEIGHTxWIDTH"
+    return f"Scale the frame, or export a bundle for this size: --frame {size or given}."

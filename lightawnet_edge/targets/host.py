@@ -83,7 +83,7 @@ def _agreement(backend: Builder, request: Request, order: Order, engine: Path) -
     contract = request.contract
     outputs = OUTPUTS if contract.probability else OUTPUTS[:1]
     step = max(1, len(request.calibration) // _COMPARED_FRAMES)
-    frames = request.calibration.every(step, 0).frames(contract.frame, contract.color)
+    frames = request.calibration.every(step, 0).frames(contract.camera)
     comparison = Comparison()
     session = backend.load(Engine.read(engine, request.precision), None)
     try:

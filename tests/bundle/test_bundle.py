@@ -19,17 +19,20 @@ from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.manifest import MANIFEST, SCHEMA, Manifest, Source, write_manifest
 from lightawnet_edge.bundle.store import digest_of, replace_file, sha256_of, staged_folder
-from lightawnet_edge.codec import encode
+from lightawnet_edge.codec import CodecError, decode, encode
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.scores.agreement import Agreement
 from lightawnet_edge.specs import (
     ColorOrder,
+    Matrix,
     Normalization,
     Precision,
+    Range,
     Region,
     Routing,
     Size,
     Target,
+    Yuv,
 )
 
 CONTRACT = Contract(
@@ -131,6 +134,25 @@ def test_a_region_stands_in_the_manifest_and_not_where_there_is_none(bundle: Bun
     assert cropped.picture == Size(1080, 1080)
     assert CONTRACT.picture == CONTRACT.frame
     assert cropped.takes == "frame 1080x1920 bgr uint8, crop 420,0,1080,1080, network 352x480"
+
+
+def test_yuv_stands_in_the_manifest(bundle: Bundle) -> None:
+    yuv = Yuv(matrix=Matrix.BT709, range=Range.FULL)
+    nv12 = replace(CONTRACT, color=ColorOrder.NV12, yuv=yuv)
+    write_manifest(bundle.path, manifest(bundle.path, contract=nv12))
+    assert Bundle.open(bundle.path).manifest.contract == nv12
+    plain = encode(nv12)
+    assert plain["input"]["shape"] == [1620, 1920]
+    assert (plain["input"]["matrix"], plain["input"]["range"]) == ("bt709", "full")
+    assert plain["outputs"]["mask"]["shape"] == [1080, 1920]
+    assert not {"matrix", "range"} & encode(CONTRACT)["input"].keys()
+    assert nv12.takes == "frame 1080x1920 nv12 (bt709, full range) uint8, network 352x480"
+    del plain["input"]["range"]
+    with pytest.raises(CodecError, match="needs a matrix and a range"):
+        decode(Contract, plain)
+    plain["input"] |= {"shape": [1080, 1920, 3]}
+    with pytest.raises(CodecError, match=r"\(1080, 1920, 3\) is no nv12 frame"):
+        decode(Contract, plain)
 
 
 def test_a_region_lies_in_its_frame() -> None:

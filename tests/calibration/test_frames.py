@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lightawnet_edge.bundle.camera import Camera
 from lightawnet_edge.calibration.frames import PACKAGED, CalibrationSet
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.specs import ColorOrder, Size
@@ -26,12 +27,14 @@ def test_the_digest_depends_on_the_bytes_alone(dataset: Path, tmp_path: Path) ->
 
 def test_frames_come_as_the_camera_of_the_contract_gives_them(dataset: Path) -> None:
     frames = CalibrationSet.open(dataset)
-    rgb = list(frames.frames(Size(40, 48), ColorOrder.RGB))
-    bgr = list(frames.frames(Size(40, 48), ColorOrder.BGR))
+    rgb, bgr, gray = (
+        list(frames.frames(Camera(size=Size(40, 48), color=color)))
+        for color in (ColorOrder.RGB, ColorOrder.BGR, ColorOrder.GRAY)
+    )
     assert len(rgb) == 8
     assert rgb[0].shape == (40, 48, 3)
     np.testing.assert_array_equal(rgb[0], bgr[0][:, :, ::-1])
-    assert next(iter(frames.frames(Size(40, 48), ColorOrder.GRAY))).shape == (40, 48)
+    assert gray[0].shape == (40, 48)
 
 
 def test_without_a_folder_the_packaged_frames_are_taken() -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lightawnet_edge.bundle.camera import Camera, usual_yuv
 from lightawnet_edge.bundle.store import digest_of, sha256_of
 from lightawnet_edge.data.frameset import FrameFile, FrameSet, read_each, spaced
 from lightawnet_edge.data.listing import describe_unused
@@ -21,6 +22,8 @@ from lightawnet_edge.machine.machine import default_threads
 from lightawnet_edge.progress import Step
 from lightawnet_edge.specs import ColorOrder, Size
 from tests.data.files import turned_jpeg
+
+SIZE = Size(40, 48)
 
 
 @pytest.fixture
@@ -233,13 +236,19 @@ def test_inverted_masks_are_doubted(folder: Path) -> None:
 
 def test_frames_and_truths_come_as_the_camera_of_a_contract_gives_them(dataset: Path) -> None:
     frames = FrameSet.open(dataset)
-    rgb = list(frames.frames(Size(40, 48), ColorOrder.RGB))
-    bgr = list(frames.frames(Size(40, 48), ColorOrder.BGR))
+    rgb, bgr, gray, nv12, yuy2 = (
+        list(frames.frames(Camera(size=SIZE, color=color, yuv=usual_yuv(color, SIZE))))
+        for color in ColorOrder
+    )
     assert len(rgb) == len(frames) == 8
     assert rgb[0].shape == (40, 48, 3)
     np.testing.assert_array_equal(rgb[0], bgr[0][:, :, ::-1])
-    assert next(frames.frames(Size(40, 48), ColorOrder.GRAY)).shape == (40, 48)
-    assert [mask.shape for mask in frames.truths(Size(40, 48))] == [(40, 48)] * 8
+    assert [one[0].shape for one in (gray, nv12, yuy2)] == [(40, 48), (60, 48), (40, 48, 2)]
+    assert [mask.shape for mask in frames.truths(SIZE)] == [(40, 48)] * 8
+    camera = Camera(size=SIZE, color=ColorOrder.NV12, yuv=usual_yuv(ColorOrder.NV12, SIZE))
+    frame, truth = frames.files[0].pair_seen_by(camera)
+    np.testing.assert_array_equal(frame, nv12[0])
+    np.testing.assert_array_equal(truth, next(frames.truths(SIZE)))
 
 
 # --- digests

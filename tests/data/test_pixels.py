@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightawnet_edge.data.pixels import UInt8, at_size, fit, fit_mask, opencv
+from lightawnet_edge.data.pixels import UInt8, fit, fit_mask, opencv
 from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.specs import Size
 
@@ -48,7 +48,7 @@ def test_frame_and_truth_are_stretched_alike() -> None:
     truth = np.zeros((20, 30), np.bool_)
     truth[5:15, 10:20] = True
     frame = np.repeat(truth[:, :, None], 3, axis=2).astype(np.uint8) * 255
-    big_frame, big_truth = at_size(frame, truth, Size(40, 60))
+    big_frame, big_truth = fit(frame, Size(40, 60)), fit_mask(truth, Size(40, 60))
     np.testing.assert_array_equal(big_frame[:, :, 0] > 127, big_truth)
     assert big_truth.sum() == 4 * truth.sum()
 

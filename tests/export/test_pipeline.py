@@ -35,12 +35,15 @@ from lightawnet_edge.graph.device_graph import DeviceModel
 from lightawnet_edge.graph.view import GraphView
 from lightawnet_edge.model.checkpoint import load_checkpoint, save_checkpoint
 from lightawnet_edge.model.metadata import CheckpointMeta
+from lightawnet_edge.runtime.playback import play
 from lightawnet_edge.runtime.segmenter import Segmenter
 from lightawnet_edge.specs import (
     ColorOrder,
+    Matrix,
     Method,
     Normalization,
     Precision,
+    Range,
     Region,
     Routing,
     Size,
@@ -370,6 +373,38 @@ def test_a_region_is_inside_the_engine(checkpoint: Path, dataset: Path, tmp_path
     assert mask[crop.slices].any()
     mask[crop.slices] = 0
     assert not mask.any()
+
+
+def test_a_yuv_bundle_runs_on_ordinary_pictures(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    wanted = spec(
+        checkpoint, tmp_path, frame=Size(80, 96), crop=Region(16, 0, 80, 80), calibration=dataset,
+        color=ColorOrder.YUY2, matrix=Matrix.BT709,
+        target=Target.OPENVINO, precision=Precision.INT8,
+    )  # fmt: skip
+    bundle = export(wanted).bundle
+    assert bundle.path.name == "tiny-openvino-int8-80x96-crop16.0.80.80-yuy2-bt709-limited"
+    assert "frame 80x96 yuy2 (bt709, limited range) uint8, crop 16,0,80,80" in describe(bundle)
+    written = json.loads((bundle.path / MANIFEST).read_text())["contract"]["input"]
+    assert written == {
+        "name": "frame", "dtype": "uint8", "shape": [80, 96, 2], "color": "yuy2",
+        "matrix": "bt709", "range": "limited",
+    }  # fmt: skip
+    assert bundle.manifest.executed["int8"] >= 0.9
+    with Segmenter.load(bundle.path) as segmenter:
+        (played, *_) = play(segmenter, [dataset / "images" / "frame0.png"], tmp_path / "masks")
+    assert played.error is None
+    assert 0 < played.foreground < 1
+    assert (tmp_path / "masks" / "frame0.overlay.jpg").is_file()
+
+
+@pytest.mark.parametrize("asked", [{"matrix": Matrix.BT709}, {"range": Range.FULL}])
+def test_matrix_and_range_are_of_yuv_alone(
+    checkpoint: Path, tmp_path: Path, asked: dict[str, object]
+) -> None:
+    with pytest.raises(SpecError, match="--matrix and --range are for nv12 and yuy2 frames, not r"):
+        resolve(spec(checkpoint, tmp_path, **asked))
 
 
 def test_packaged_frames_are_doubted_where_there_is_a_region(

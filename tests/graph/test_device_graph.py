@@ -11,12 +11,23 @@ import torch
 
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.engine import Engine
+from lightawnet_edge.data.yuv import seen_by
 from lightawnet_edge.graph.device_graph import DeviceModel, to_onnx
 from lightawnet_edge.graph.view import GraphView
 from lightawnet_edge.model.lowering import lower
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.routing import mean_routing
-from lightawnet_edge.specs import ColorOrder, Normalization, Precision, Region, Size, Target
+from lightawnet_edge.specs import (
+    ColorOrder,
+    Matrix,
+    Normalization,
+    Precision,
+    Range,
+    Region,
+    Size,
+    Target,
+    Yuv,
+)
 from lightawnet_edge.targets import table
 from tests.conftest import SIZE, blobs
 
@@ -38,6 +49,7 @@ def contract(frame: Size = SIZE, color: ColorOrder = ColorOrder.RGB, **changes: 
     return Contract(**values)  # type: ignore[arg-type] # changes by name, of any type
 
 
+HD = Yuv(matrix=Matrix.BT709, range=Range.LIMITED)
 CASES = {
     "same size": contract(),
     "bgr full hd": contract(Size(540, 960), ColorOrder.BGR),
@@ -46,6 +58,9 @@ CASES = {
     "minmax": contract(normalization=Normalization(method="minmax")),
     "threshold": contract(threshold=0.3),
     "region": contract(Size(331, 420), crop=Region(61, 11, 301, 320)),
+    "nv12": contract(Size(270, 480), ColorOrder.NV12, yuv=HD),
+    "nv12 region": contract(Size(332, 420), ColorOrder.NV12, yuv=HD, crop=Region(60, 10, 302, 320)),
+    "yuy2": contract(Size(64, 64), ColorOrder.YUY2, yuv=Yuv(matrix=Matrix.BT601, range=Range.FULL)),
     "region at an edge": contract(Size(96, 128), ColorOrder.BGR, crop=Region(32, 0, 96, 96)),
 }
 
@@ -56,7 +71,7 @@ def test_every_runtime_computes_what_the_device_model_says(
     case: str, target: Target, network: LightAWNet, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     wanted = CASES[case]
-    frame = blobs(1, wanted.frame, seed=2)[0][0]
+    frame = seen_by(wanted.camera, blobs(1, wanted.frame, seed=2)[0][0])
     with torch.no_grad():
         probability = DeviceModel(network, wanted)(torch.from_numpy(frame))[1]
         if (

@@ -18,10 +18,11 @@ import pytest
 from lightawnet_edge import Segmenter
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.manifest import write_manifest
+from lightawnet_edge.data.yuv import seen_by
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.spec import ExportSpec
-from lightawnet_edge.specs import Precision, Size, Target
+from lightawnet_edge.specs import ColorOrder, Matrix, Precision, Range, Size, Target, Yuv
 from tests.conftest import SIZE, blobs
 
 Bundles = dict[tuple[str, str], Path]
@@ -171,6 +172,11 @@ def test_frames_that_are_not_contiguous_are_handled(bundles: Bundles, key: tuple
         (np.zeros((64, 64, 4), np.uint8), r"shape \(64, 64, 4\)"),
         (np.zeros((3, 64, 64), np.uint8), "export a bundle for this size: --frame 3x64"),
         (np.zeros((1080, 1920, 3), np.uint8), "--frame 1080x1920"),
+        (
+            np.zeros((96, 64), np.uint8),
+            r"Give rgb frames, or export a bundle for frames .*: --color nv12 --frame 64x64\.",
+        ),
+        (np.zeros((1080, 1920, 2), np.uint8), r"one: --color yuy2 --frame 1080x1920\."),
         ([[0]], "A frame is a numpy array, not list"),
     ],
 )
@@ -180,6 +186,28 @@ def test_wrong_frames_are_refused_in_words(bundles: Bundles, frame: object, mess
         pytest.raises(SpecError, match=message),
     ):
         segmenter(frame)  # type: ignore[arg-type] # the fault under test
+
+
+def test_wrong_frames_of_yuv_are_refused_in_words(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    wanted = ExportSpec(
+        target=Target.ONNX, precision=Precision.FP32, weights=str(checkpoint), out=tmp_path,
+        color=ColorOrder.NV12, calibration=dataset,
+    )  # fmt: skip
+    bundle = export(wanted).bundle
+    assert bundle.manifest.contract.yuv == Yuv(matrix=Matrix.BT601, range=Range.LIMITED)
+    with Segmenter.load(bundle.path) as segmenter:
+        frame = seen_by(bundle.manifest.contract.camera, blobs(1, SIZE)[0][0])
+        assert segmenter(frame).shape == (64, 64)
+        assert segmenter(frame, out=np.zeros((64, 64), np.uint8)).shape == (64, 64)
+        for shape, remedy in {
+            (64, 64, 3): "Give nv12 frames, or export .*: --color rgb --frame 64x64",
+            (64, 64, 2): "Give nv12 frames, or export .*: --color yuy2 --frame 64x64",
+            (1620, 1920): "Scale the frame, or export a bundle for this size: --frame 1080x1920",
+        }.items():
+            with pytest.raises(SpecError, match=rf"takes \(96, 64\) \(nv12\)\. {remedy}\."):
+                segmenter(np.zeros(shape, np.uint8))
 
 
 @EACH

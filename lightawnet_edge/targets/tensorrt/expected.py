@@ -65,4 +65,4 @@ def spread(check: CalibrationSet, contract: Contract) -> Iterator[UInt8]:
     """All check frames, those first that lie evenly among them."""
     step = max(1, len(check) // GOLDEN_FRAMES)
     for start in range(step):
-        yield from check.every(step, start).frames(contract.frame, contract.color)
+        yield from check.every(step, start).frames(contract.camera)

@@ -80,8 +80,8 @@ def _make(request: Request, build: DeviceBuild, check: CalibrationSet, order: Or
         Wanted(
             precision=request.precision,
             typed=build.platform.typed,
-            frames=partial(request.calibration.frames, contract.frame, contract.color),
-            check=partial(check.frames, contract.frame, contract.color),
+            frames=partial(request.calibration.frames, contract.camera),
+            check=partial(check.frames, contract.camera),
             truths=partial(check.truths, contract.frame) if check.has_masks else None,
         ),
     )

@@ -17,7 +17,7 @@ from lightawnet_edge.graph.device_graph import to_onnx
 from lightawnet_edge.model.lowering import lower
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.routing import mean_routing
-from lightawnet_edge.specs import ColorOrder, Normalization, Region, Size
+from lightawnet_edge.specs import ColorOrder, Matrix, Normalization, Range, Region, Size, Yuv
 
 
 @pytest.mark.parametrize("routing", ["dynamic", "static"])
@@ -28,6 +28,13 @@ def test_the_device_graph_parses_and_builds(routing: str, frame: Size, network: 
 
 def test_a_region_parses_and_builds(network: LightAWNet) -> None:
     build(network, "static", contract(Size(540, 960), crop=Region(210, 0, 540, 540)))
+
+
+@pytest.mark.parametrize("color", [ColorOrder.NV12, ColorOrder.YUY2], ids=str)
+def test_yuv_parses_and_builds(color: ColorOrder, network: LightAWNet) -> None:
+    yuv = Yuv(matrix=Matrix.BT709, range=Range.LIMITED)
+    crop = Region(210, 0, 540, 540)
+    build(network, "static", contract(Size(540, 960), color=color, yuv=yuv, crop=crop))
 
 
 def contract(frame: Size, **changes: Any) -> Contract:
