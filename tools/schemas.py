@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightawnet_edge.benchmarks import result
+from lightawnet_edge.benchmarks import result, samples
 from lightawnet_edge.bundle import device_record, manifest
 from lightawnet_edge.calibration import record
 from lightawnet_edge.codec import json_text
@@ -34,6 +34,7 @@ DOCUMENTS: dict[str, tuple[type[Any], int]] = {
     "evaluation": (evaluation.Evaluation, evaluation.SCHEMA),
     "manifest": (SealedManifest, manifest.SCHEMA),
     "report": (result.BenchResult, result.SCHEMA),
+    "samples": (samples.Samples, samples.SCHEMA),
 }
 """Name of a document, without .json, to its record and the number of its schema."""
 

@@ -19,6 +19,7 @@ from lightawnet_edge.benchmarks.plan import BenchSpec, Plan
 from lightawnet_edge.benchmarks.process import WorkerProcess
 from lightawnet_edge.benchmarks.records import Record
 from lightawnet_edge.benchmarks.result import Picture
+from lightawnet_edge.benchmarks.samples import EngineSamples, Keep
 from lightawnet_edge.benchmarks.timing import Timing
 from lightawnet_edge.bundle.camera import Camera
 from lightawnet_edge.bundle.layers import LayerRecord, mac_shares
@@ -67,9 +68,23 @@ class Contest:
     """Takes engines through the stages of a benchmark; one that fails leaves, the others go on."""
 
     def __init__(
-        self, spec: BenchSpec, frames: FrameSet, on_step: OnStep, stack: ExitStack
+        self,
+        spec: BenchSpec,
+        frames: FrameSet,
+        on_step: OnStep,
+        stack: ExitStack,
+        *,
+        keep: Keep = lambda _: None,
     ) -> None:
-        """`stack` holds the worker processes and the files that they share with this one."""
+        """Begin without an engine.
+
+        Args:
+            spec: How to measure.
+            frames: What accuracy is measured on.
+            on_step: Told of each step.
+            stack: Holds the worker processes and the files that they share with this one.
+            keep: Told of all raw samples whenever there are more.
+        """
         self.threads = spec.threads or default_threads()
         self.errors: dict[str, EdgeError] = {}
         self.skipped: dict[str, str] = {}
@@ -81,6 +96,8 @@ class Contest:
         self._stack = stack
         self._scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         self._engines: list[_Engine] = []
+        self._started: list[_Engine] = []
+        self._keep = keep
 
     def start(self, plans: Sequence[Plan], command: Sequence[str]) -> None:
         """Start the engines one after the other: no cold start shares the cores with another."""
@@ -94,6 +111,7 @@ class Contest:
             )
             engine = _Engine(plan, self._stack.enter_context(process))
             self._engines.append(engine)
+            self._started.append(engine)
             if self._ask(engine, "memory") is None:  # waits until Python itself is up
                 continue
             answer = self._ask(
@@ -112,6 +130,7 @@ class Contest:
         for turn in self._steps("latency", range(self._spec.rounds)):
             for engine in self._engines[:: -1 if turn % 2 else 1]:
                 self._round(engine)
+            self._keep(self._samples())
         for engine in list(self._engines):
             if (answer := self._ask(engine, "memory")) is not None:
                 engine.peak_memory_bytes = answer["peak_bytes"]
@@ -131,6 +150,7 @@ class Contest:
             for engine, mask, truth in found:
                 engine.scores[file.stem] = score_mask(mask, truth)
             self._extents += [extent(truth) for _, _, truth in found[:1]]
+            self._keep(self._samples())
 
     def doubts(self) -> tuple[str, ...]:
         """What is to be doubted of the frames that were scored."""
@@ -166,6 +186,21 @@ class Contest:
         files = [file for file in self._files if file.stem in shown]
         return tuple(
             self._picture(file, shown[file.stem]) for file in self._steps("pictures", files)
+        )
+
+    def _samples(self) -> tuple[EngineSamples, ...]:
+        return tuple(
+            EngineSamples(
+                bundle=engine.plan.name,
+                load_s=engine.load_s,
+                first_s=engine.first_s,
+                rounds_s=tuple(engine.rounds_s),
+                compute_s=tuple(engine.compute_s),
+                copy_s=tuple(engine.copy_s),
+                others=tuple(engine.others),
+                scores=dict(engine.scores),
+            )
+            for engine in self._started
         )
 
     def _picture(self, file: FrameFile, names: Collection[str | None]) -> Picture:

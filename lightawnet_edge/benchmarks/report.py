@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from lightawnet_edge.benchmarks import figures
+from lightawnet_edge.benchmarks import figures, samples
 from lightawnet_edge.benchmarks.device_text import conditions, device_line, gpu_text
 from lightawnet_edge.benchmarks.records import VISIBLE_DROP, Record
 from lightawnet_edge.benchmarks.result import SCHEMA, BenchResult, Contours
@@ -25,6 +24,8 @@ from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.scores import latency as stats
 from lightawnet_edge.scores.text import dice_texts, milliseconds, percent
 
+PAGE_NEEDS = ("jinja2", "matplotlib")
+"""Modules that a page is made with."""
 HTML, JSON = "report.html", "report.json"
 _MB = 1e6
 
@@ -35,8 +36,23 @@ def write_report(result: BenchResult, folder: Path) -> Path:
     Raises:
         BackendUnavailableError: Jinja2 or matplotlib is not installed; the data are written.
     """
+    write_json(result, folder)
+    return write_page(result, folder)
+
+
+def write_json(result: BenchResult, folder: Path) -> Path:
+    """Write `report.json` into a folder: all that was measured."""
     text = dumps(result, schema=SCHEMA, indent=None, sort_keys=False)
     replace_file(folder / JSON, text.encode())
+    return folder / JSON
+
+
+def write_page(result: BenchResult, folder: Path) -> Path:
+    """Write `report.html` into a folder.
+
+    Raises:
+        BackendUnavailableError: Jinja2 or matplotlib is not installed.
+    """
     replace_file(folder / HTML, html(result).encode())
     return folder / HTML
 
@@ -48,7 +64,7 @@ def document(result: BenchResult, page: Path) -> dict[str, Any]:
 
 def folder_name(result: BenchResult) -> str:
     """Time of the result as a name that sorts by time, e.g. '2026-01-31T12-00-00'."""
-    return datetime.fromisoformat(result.created).strftime("%Y-%m-%dT%H-%M-%S")
+    return samples.folder_name(result.created)
 
 
 def console(result: BenchResult) -> Group:

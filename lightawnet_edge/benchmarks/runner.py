@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,6 +16,7 @@ from lightawnet_edge.benchmarks.plan import BenchSpec, by_name, find_bundles, ma
 from lightawnet_edge.benchmarks.process import COMMAND
 from lightawnet_edge.benchmarks.provenance import Provenance, frames_digest, measured
 from lightawnet_edge.benchmarks.result import BenchResult, Failure
+from lightawnet_edge.benchmarks.samples import SAMPLES, Journal, folder_name
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.data.frameset import FrameSet
 from lightawnet_edge.data.listing import describe_unused
@@ -35,6 +36,7 @@ def bench(
     narrate: Narrate = lambda _: None,
     command: Sequence[str] = COMMAND,
     asked: Sequence[str] = (),
+    out: Path | None = None,
 ) -> BenchResult:
     """Measure latency and accuracy of bundles, and of the FP32 network in eager PyTorch.
 
@@ -48,14 +50,20 @@ def bench(
         narrate: Told what lies in the folder of frames and is not used.
         command: Starts a worker process.
         asked: The command line that asked for this, for the record.
+        out: Folder of reports. What is measured stands in `samples.json` of this report's folder
+            there, from the first round on.
 
     Raises:
         ArtifactError: A bundle, the data or a checkpoint is missing, broken or changed.
         SpecError: There is no bundle or no frame, the checkpoint is not that of a bundle, or a
             frame stands in the calibration set of one.
+        BackendUnavailableError: A bundle has no engine yet, or one that never ran.
         EdgeError: No bundle could be measured; the reason of the first.
     """
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     opened = [Bundle.open(path) for path in dict.fromkeys(bundles)]
+    for bundle in opened:
+        _ = bundle.engine  # a kit that waits for its device is refused before anything is measured
     plans = make_plans(opened, spec)
     frames = FrameSet.open(spec.data or EVALUATION, masks=True, split=spec.split, limit=spec.limit)
     for text in describe_unused(frames.unused):
@@ -69,7 +77,9 @@ def bench(
     if not spec.allow_overlap:
         refuse_overlap(overlap)
     with ExitStack() as stack:
-        contest = Contest(spec, frames, on_step, stack)
+        journal = Journal(out and out / folder_name(created) / SAMPLES, created)
+        stack.enter_context(_telling(journal, narrate))
+        contest = Contest(spec, frames, on_step, stack, keep=journal)
         contest.start(plans, command)
         before = read_state()
         contest.time()
@@ -79,7 +89,7 @@ def bench(
         records = contest.records()
         pictures = contest.pictures(records)
     return BenchResult(
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created=created,
         version=__version__,
         settings=_settings(spec, contest.threads),
         machine=read_machine(),
@@ -101,6 +111,18 @@ def bench(
         pictures=pictures,
         provenance=provenance,
     )
+
+
+@contextmanager
+def _telling(journal: Journal, narrate: Narrate) -> Iterator[None]:
+    """Keep a journal; where the block is left early, say what there is to find in it."""
+    try:
+        with journal:
+            yield
+    except BaseException:
+        if journal.kept is not None:
+            narrate(f"what was measured until now is in '{journal.kept}'")
+        raise
 
 
 def _settings(spec: BenchSpec, threads: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from lightawnet_edge.cli import (
     evaluate,
     export,
     inspect,
+    report,
     sensitivity,
     train,
     verify,
@@ -52,6 +53,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "verify": verify.verify,
     "sensitivity": sensitivity.sensitivity,
     "bench": bench.bench,
+    "report": report.report,
     "run": device.run,
 }
 for _name, _command in _COMMANDS.items():

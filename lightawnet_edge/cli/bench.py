@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from lightawnet_edge.benchmarks.plan import BenchSpec
+from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.cli.options import Options, takes
 from lightawnet_edge.cli.paths import ENGINES, complete_bundle, expand_patterns, find_bundle
+from lightawnet_edge.cli.report import page_or_reason
 from lightawnet_edge.cli.terminal import (
     JsonFlag,
     command_line,
@@ -20,7 +22,9 @@ from lightawnet_edge.cli.terminal import (
     progress_bar,
     warn,
 )
-from lightawnet_edge.specs import Precision, Target
+from lightawnet_edge.errors import BackendUnavailableError
+from lightawnet_edge.specs import Precision, State, Target
+from lightawnet_edge.targets import table
 
 
 @takes(BenchSpec)
@@ -54,20 +58,50 @@ def bench(
     check_writable(out)
     spec = BenchSpec(**options)
     named = [find_bundle(path) for path in expand_patterns(bundles or ())]
-    found = named or _built(find_bundles(ENGINES))
+    found = _runnable(named) if named else _left(find_bundles(ENGINES))
     _bench(found, spec, out, as_json, min_int8_share)
 
 
-def _built(found: list[Path]) -> list[Path]:
-    """Those of all bundles that are built: a kit that waits for its device is no failure here."""
-    from lightawnet_edge.bundle.bundle import Bundle
-    from lightawnet_edge.specs import State
+def _left(found: list[Path]) -> list[Path]:
+    """Those of all bundles that can be measured here; none that is left out is a failure."""
+    left, reasons = [], []
+    for path in found:
+        if (reason := _refusal(path)) is None:
+            left.append(path)
+        else:
+            reasons.append((path, reason))
+    if not left:
+        raise reasons[0][1]
+    for path, reason in reasons:
+        narrate(f"left out: {_short(path, reason)}")
+    return left
 
-    built = [path for path in found if Bundle.open(path).manifest.state is State.BUILT]
-    for path in found if built else ():
-        if path not in built:
-            narrate(f"left out: '{path}' is not built (lightawnet-edge build)")
-    return built or found
+
+def _short(path: Path, reason: BackendUnavailableError) -> str:
+    """Why a bundle is left out, in a few words where these say all."""
+    if Bundle.open(path).manifest.state is State.BUILT:
+        return f"'{path}': {reason}"
+    return f"'{path}' is not built (lightawnet-edge build)"
+
+
+def _runnable(named: list[Path]) -> list[Path]:
+    """All bundles that were asked for; one that cannot run here is refused before the first."""
+    for path in named:
+        if (reason := _refusal(path)) is not None:
+            raise reason
+    return named
+
+
+def _refusal(path: Path) -> BackendUnavailableError | None:
+    """Why a bundle cannot be measured here: it has no engine yet, or nothing runs it."""
+    bundle = Bundle.open(path)
+    manifest = bundle.manifest
+    try:
+        _ = bundle.engine
+        table.get_for(manifest.target, manifest.precision)
+    except BackendUnavailableError as error:
+        return error
+    return None
 
 
 def demo(
@@ -119,18 +153,26 @@ def _bench(
     min_int8_share: float | None = None,
 ) -> None:
     from lightawnet_edge.benchmarks.gate import check_int8
-    from lightawnet_edge.benchmarks.report import console, document, folder_name, write_report
+    from lightawnet_edge.benchmarks.report import console, document, folder_name, write_json
     from lightawnet_edge.benchmarks.result import SCHEMA
     from lightawnet_edge.benchmarks.runner import bench as measure
+    from lightawnet_edge.benchmarks.samples import SAMPLES
 
     with progress_bar() as show:
-        result = measure(bundles, spec, on_step=show, narrate=narrate, asked=command_line())
-    page = write_report(result, out / folder_name(result))
+        result = measure(
+            bundles, spec, on_step=show, narrate=narrate, asked=command_line(), out=out
+        )
+    file = write_json(result, out / folder_name(result))
+    if not result.failures:  # what engines gave before they failed stands there alone
+        (file.parent / SAMPLES).unlink(missing_ok=True)
+    shown, failed = page_or_reason(result, file)
     if as_json:
-        print_json(document(result, page), SCHEMA)
+        print_json(document(result, shown), SCHEMA)
     else:
         out_console.print(console(result))
-        typer.echo(f"report: {page}")
+        typer.echo(f"report: {shown}")
+    if failed is not None:
+        raise failed
     for failure in result.failures:
         warn(f"{failure.bundle}: {failure.reason}")
     if result.failures:

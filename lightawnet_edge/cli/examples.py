@@ -25,6 +25,7 @@ EXAMPLES = {
     "verify": ("verify polypgen-openvino-int8", "verify engines/mine --json"),
     "sensitivity": ("sensitivity polypgen-openvino-int8",),
     "bench": ("bench", "bench polypgen-openvino-int8 --data DIR"),
+    "report": ("report reports/2026-01-31T12-00-00/report.json --out pages",),
     "run": (
         "run polypgen-openvino-int8 DIR --out masks",
         "run polypgen-openvino-int8 clip.mp4 --out masks",

@@ -31,7 +31,11 @@ def opened(engine, threads):
         raise BackendUnavailableError("onnx", "it is not installed")
     if "hang" in name:
         time.sleep(60)
+    calls = []
     def call(frame):
+        calls.append(1)
+        if "tired" in name and len(calls) > 29:  # all rounds, and a frame or two
+            os._exit(3)
         if "crash" in name:
             print("out of memory in layer 7", file=sys.stderr, flush=True)
             os._exit(3)

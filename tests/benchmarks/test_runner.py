@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,29 @@ def test_an_engine_that_cannot_run_leaves_the_others_alone(
     assert absent.reason == "'onnx' cannot run here: it is not installed"
     assert "died during 'load' (exit status 3)" in crash.reason
     assert crash.reason.endswith("out of memory in layer 7")
+
+
+def test_what_an_engine_gave_before_it_failed_is_kept(
+    make_bundle: Any, red: Path, fake_command: list[str], tmp_path: Path
+) -> None:
+    paths = [make_bundle(name).path for name in ("tired", "good")]
+    spec = BenchSpec(data=red, baseline=False, **QUICK)
+    result = bench(paths, spec, command=fake_command, out=tmp_path / "reports")
+    assert [failure.bundle for failure in result.failures] == ["tired"]
+    (file,) = (tmp_path / "reports").glob("*/samples.json")
+    tired, good = json.loads(file.read_text(encoding="utf-8"))["engines"]
+    assert (tired["bundle"], good["bundle"]) == ("tired", "good")
+    assert [len(samples) for samples in tired["rounds_s"]] == [4, 4, 4]
+    assert len(good["scores"]) == 6
+
+
+def test_a_kit_is_refused_before_anything_is_measured(
+    make_bundle: Any, kits: dict[str, Path], red: Path, tmp_path: Path
+) -> None:
+    paths = [make_bundle("good").path, kits["tensorrt"]]
+    with pytest.raises(BackendUnavailableError, match=r"has no engine yet \(state: pending\)"):
+        bench(paths, BenchSpec(data=red), command=["false"], out=tmp_path / "reports")
+    assert not (tmp_path / "reports").exists()
 
 
 def test_an_engine_that_hangs_is_given_up(

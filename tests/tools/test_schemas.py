@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from lightawnet_edge.benchmarks.samples import EngineSamples, Samples
 from lightawnet_edge.bundle.device_record import DeviceRecord
 from lightawnet_edge.bundle.kit import Binding
 from lightawnet_edge.bundle.layers import LayerRecord
 from lightawnet_edge.bundle.manifest import manifest_text, read_manifest
 from lightawnet_edge.calibration.record import UPGRADES, SetRecord
 from lightawnet_edge.codec import CodecError, dumps, loads
+from lightawnet_edge.scores.masks import SegmentationScore
 from lightawnet_edge.specs import Precision, State
 from tests.codec.validator import accepts
 from tools.schemas import DOCUMENTS, FOLDER, main, stale
@@ -31,6 +33,19 @@ DEVICE = DeviceRecord(
     tools={"tensorrt": "10.3.0"}, machine={"cpu": "a CPU", "isa": ["asimd"], "cores": 6},
 )  # fmt: skip
 
+MEASURED = Samples(
+    created="2026-01-31T12:00:00+00:00",
+    engines=(
+        EngineSamples(
+            bundle="polyp-onnx-int8", load_s=0.4, first_s=0.1, rounds_s=((0.01, 0.02), (0.01,)),
+            compute_s=(), copy_s=(), others=(0.1, 0.0),
+            scores={"a": SegmentationScore(dice=0.5, iou=0.3, precision=1.0, recall=0.3)},
+        ),
+    ),
+)  # fmt: skip
+WRITTEN = {"device-record": DEVICE, "samples": MEASURED}
+"""Documents that the first version did not have."""
+
 
 def committed(name: str) -> Any:
     return json.loads((FOLDER / f"{name}.schema.json").read_text(encoding="utf-8"))
@@ -41,8 +56,8 @@ def written(name: str) -> Any:
     if name == "manifest":
         return json.loads(manifest_text(read_manifest((EARLIER / "manifest.json").read_bytes())))
     kind, schema = DOCUMENTS[name]
-    if name == "device-record":
-        return json.loads(dumps(DEVICE, schema=schema))
+    if name in WRITTEN:
+        return json.loads(dumps(WRITTEN[name], schema=schema))
     text = (EARLIER / f"{name}.json").read_text(encoding="utf-8")
     return json.loads(
         dumps(loads(kind, text, schema=schema, upgrades=OLDER.get(name)), schema=schema)
