@@ -149,7 +149,12 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
     """Write a bundle whose engine is a text file."""
 
     def make(
-        name: str, *, checkpoint: str = "c" * 64, frame: str = "24x32", **changes: Any
+        name: str,
+        *,
+        checkpoint: str = "c" * 64,
+        checkpoint_name: str = "c.safetensors",
+        frame: str = "24x32",
+        **changes: Any,
     ) -> Bundle:
         folder = tmp_path / "engines" / name
         folder.mkdir(parents=True)
@@ -164,7 +169,7 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
             "routing": Routing.STATIC, "contract": contract, "tools": {}, "inputs_sha256": "0",
             "engine": "engine.txt", "device_graph": "device.onnx", "calibration": None,
             "files": {file.name: sha256_of(file) for file in folder.iterdir()},
-            "checkpoint": Source(name="c.safetensors", sha256=checkpoint),
+            "checkpoint": Source(name=checkpoint_name, sha256=checkpoint),
             "executed": {"int8": 0.9, "fp32": 0.1},
         }  # fmt: skip
         write_manifest(folder, Manifest(**(values | changes)))

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lightawnet_edge.benchmarks.accuracy import frame_scores
+from lightawnet_edge.benchmarks.frames import has_opencv
 from lightawnet_edge.benchmarks.pictures import make_picture
 from lightawnet_edge.benchmarks.plan import BenchSpec, Plan
 from lightawnet_edge.benchmarks.process import WorkerProcess
@@ -26,13 +27,14 @@ from lightawnet_edge.bundle.layers import LayerRecord, mac_shares
 from lightawnet_edge.codec import decode
 from lightawnet_edge.data.frameset import FrameFile, FrameSet, spaced
 from lightawnet_edge.data.masks import Extent, doubt_inverted, extent
-from lightawnet_edge.data.pixels import Mask, UInt8
+from lightawnet_edge.data.pixels import Mask, UInt8, fit_mask
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError, SpecError
 from lightawnet_edge.machine.cuda_driver import CudaDevice, find_device
 from lightawnet_edge.machine.gpu_state import GpuState, read_gpu
 from lightawnet_edge.machine.machine import busy_seconds, default_threads
 from lightawnet_edge.progress import OnStep, Step
 from lightawnet_edge.scores.masks import SegmentationScore, score_mask
+from lightawnet_edge.specs import Size
 from lightawnet_edge.targets import table
 
 _FRAMES = 8
@@ -98,12 +100,15 @@ class Contest:
         self._engines: list[_Engine] = []
         self._started: list[_Engine] = []
         self._keep = keep
+        self._sizes: set[Size] = set()
+        self._notes: list[str] = []
 
     def start(self, plans: Sequence[Plan], command: Sequence[str]) -> None:
         """Start the engines one after the other: no cold start shares the cores with another."""
         if any(table.on_gpu(plan.target) for plan in plans):
             with suppress(BackendUnavailableError):  # the engines' own processes say why
                 self.gpu = find_device()
+        self._sizes = {plan.contract.frame for plan in plans}
         files = self._latency_files({plan.contract.camera for plan in plans})
         for plan in self._steps("load", plans):
             process = WorkerProcess(
@@ -154,13 +159,38 @@ class Contest:
 
     def doubts(self) -> tuple[str, ...]:
         """What is to be doubted of the frames that were scored."""
-        doubt = doubt_inverted(self._extents)
-        return (doubt,) if doubt else ()
+        found = [*self._notes]
+        if self._own_size:
+            sizes = " and ".join(sorted(map(str, self._sizes)))
+            found.append(
+                f"engines take frames of {sizes}: masks were compared at the images' own size, so "
+                "that their Dice is one measure; it is not that of a benchmark of one size"
+            )
+        if doubt := doubt_inverted(self._extents):
+            found.append(doubt)
+        return tuple(found)
+
+    @property
+    def scored_at(self) -> str:
+        """The size at which masks are compared, in words."""
+        return "images' own size" if self._own_size else "frame size of the engines"
+
+    @property
+    def _own_size(self) -> bool:
+        """Whether masks are compared at the size of the images: those of engines differ."""
+        return len(self._sizes) > 1
 
     def read_back(self) -> None:
         """Ask every engine what it executes on this machine, now that all is measured."""
         for engine in self._steps("read back", list(self._engines)):
-            if (answer := self._ask(engine, "layers")) is not None:
+            try:
+                answer = engine.process.ask("layers")
+            except EdgeError as error:  # all was measured, and stays
+                self._notes.append(
+                    f"{engine.plan.name}: what it executes was not read back here, and is what its "
+                    f"export read: {error}"
+                )
+            else:
                 engine.layers = decode(tuple[LayerRecord, ...], answer["layers"])
 
     def records(self) -> tuple[Record, ...]:
@@ -179,6 +209,9 @@ class Contest:
 
     def pictures(self, records: Sequence[Record]) -> tuple[Picture, ...]:
         """Segment the frames that a report shows once more, and trace their masks."""
+        if not has_opencv():
+            self._notes.append("pictures of the worst frames are left out: they take OpenCV")
+            return ()
         shown: dict[str, set[str | None]] = {}
         for record in records:
             for score in record.worst():
@@ -259,6 +292,8 @@ class Contest:
     ) -> list[tuple[_Engine, Mask, Mask]]:
         """Masks of those engines that do not fail, each with the truth at its size.
 
+        That is the engine's frame, or the image's own where frames of engines differ.
+
         Raises:
             ArtifactError: The frame or its mask cannot be read.
         """
@@ -266,9 +301,11 @@ class Contest:
         for camera in {engine.plan.contract.camera for engine in engines}:
             frame, truth = file.pair_seen_by(camera)
             np.save(self._scratch / "frame.npy", frame)
+            if self._own_size:
+                truth = file.read_truth()
             for engine in (one for one in engines if one.plan.contract.camera == camera):
                 if (mask := self._mask(engine)) is not None:
-                    found.append((engine, mask, truth))
+                    found.append((engine, fit_mask(mask, Size(*truth.shape)), truth))
         return found
 
     def _mask(self, engine: _Engine) -> Mask | None:

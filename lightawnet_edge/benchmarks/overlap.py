@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lightawnet_edge.benchmarks.frames import has_opencv
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.data.frameset import FrameSet
 from lightawnet_edge.data.likeness import (
@@ -46,6 +47,26 @@ def find_overlap(bundles: Mapping[str, Bundle], frames: FrameSet) -> Overlap:
         elif matches := find_matches(prints, read_prints(bundle.path / PRINTS)):
             found[name] = tuple(matches)
     return found
+
+
+def look_for_overlap(
+    bundles: Mapping[str, Bundle], frames: FrameSet
+) -> tuple[Overlap, tuple[str, ...]]:
+    """As `find_overlap`, where frames can be compared here; else nothing, and a doubt.
+
+    Raises:
+        ArtifactError: A bundle's record of its calibration frames cannot be read.
+    """
+    if has_opencv():
+        return find_overlap(bundles, frames), ()
+    names = [name for name, one in bundles.items() if one.manifest.calibration is not None]
+    if not names:
+        return {}, ()
+    doubt = (
+        f"whether {' and '.join(names)} was calibrated on some of these frames is not known: "
+        "OpenCV, which compares them, is not installed"
+    )
+    return {}, (doubt,)
 
 
 def refuse_overlap(overlap: Overlap) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightawnet_edge.benchmarks.baselines import Baselines, Eager, find_baselines
 from lightawnet_edge.benchmarks.records import PYTORCH
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.contract import Contract
@@ -17,7 +18,6 @@ from lightawnet_edge.errors import SpecError
 from lightawnet_edge.options import option
 from lightawnet_edge.specs import Precision, Routing
 
-BASELINE = "pytorch-eager"
 _NONE = "Make one: lightawnet-edge export --target openvino --int8"
 
 
@@ -39,9 +39,11 @@ class BenchSpec:
         none=0,
     )
     baseline: bool = option("Compare with PyTorch eager in FP32.", default=True)
-    checkpoint: Path | None = option(
-        "Weights of the FP32 baseline. Default: found among the packaged ones.",
-        default=None,
+    checkpoints: tuple[Path, ...] = option(
+        "Weights that bundles were made from, for their FP32 baselines; may be given several "
+        "times. Found by themselves: packaged ones, and those of runs/.",
+        "--checkpoint",
+        default=(),
     )
     calls: int = option("Timed calls of each engine, unless its time is up before.", default=200)
     seconds: float = option("Longest time for the timed calls of each engine.", default=20.0)
@@ -105,27 +107,23 @@ def find_bundles(folder: Path) -> list[Path]:
     return visible
 
 
-def make_plans(bundles: Sequence[Bundle], spec: BenchSpec) -> list[Plan]:
-    """One plan for each bundle, after one for each baseline that they need.
+def make_plans(bundles: Sequence[Bundle], spec: BenchSpec) -> tuple[list[Plan], tuple[str, ...]]:
+    """One plan for each bundle, after one for each eager baseline; and what is left out, and why.
 
     Bundles share a baseline when they come from one checkpoint and take the same frames.
 
     Raises:
-        SpecError: There is no bundle.
+        ArtifactError: A checkpoint that was given is not there.
+        SpecError: There is no bundle, or a checkpoint that was given is that of none.
     """
     if not bundles:
         raise SpecError(f"No bundle to measure. {_NONE}")
-    firsts: dict[tuple[str, Contract], Bundle] = {}
-    for bundle in bundles if spec.baseline else ():
-        firsts.setdefault(_twin(bundle), bundle)
-    names = {
-        twin: BASELINE if len(firsts) == 1 else f"{BASELINE}-{number}"
-        for number, twin in enumerate(firsts, 1)
-    }
-    return [_baseline_plan(name, firsts[twin], spec.checkpoint) for twin, name in names.items()] + [
-        _bundle_plan(bundle, name, names.get(_twin(bundle)))
-        for name, bundle in by_name(bundles).items()
-    ]
+    named = by_name(bundles)
+    found = find_baselines(named, spec.checkpoints) if spec.baseline else Baselines()
+    return [
+        *(_baseline_plan(name, eager) for name, eager in found.eager.items()),
+        *(_bundle_plan(one, name, found.baseline.get(name)) for name, one in named.items()),
+    ], found.doubts
 
 
 def by_name(bundles: Sequence[Bundle]) -> dict[str, Bundle]:
@@ -137,13 +135,8 @@ def by_name(bundles: Sequence[Bundle]) -> dict[str, Bundle]:
     }
 
 
-def _twin(bundle: Bundle) -> tuple[str, Contract]:
-    """What bundles have in common that share a baseline."""
-    return bundle.manifest.checkpoint.sha256, replace(bundle.manifest.contract, probability=False)
-
-
-def _baseline_plan(name: str, bundle: Bundle, checkpoint: Path | None) -> Plan:
-    contract = bundle.manifest.contract
+def _baseline_plan(name: str, eager: Eager) -> Plan:
+    contract = eager.bundle.manifest.contract
     return Plan(
         name=name,
         target=PYTORCH,
@@ -155,8 +148,8 @@ def _baseline_plan(name: str, bundle: Bundle, checkpoint: Path | None) -> Plan:
         baseline=name,
         engine={
             "contract": encode(contract),
-            "checkpoint": checkpoint and str(checkpoint),
-            "sha256": bundle.manifest.checkpoint.sha256,
+            "checkpoint": str(eager.checkpoint),
+            "sha256": eager.bundle.manifest.checkpoint.sha256,
         },
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ PAGE_NEEDS = ("jinja2", "matplotlib")
 """Modules that a page is made with."""
 HTML, JSON = "report.html", "report.json"
 _MB = 1e6
+_STYLES = {"failed": "red", "doubt": "yellow"}
 
 
 def write_report(result: BenchResult, folder: Path) -> Path:
@@ -70,20 +72,36 @@ def folder_name(result: BenchResult) -> str:
 def console(result: BenchResult) -> Group:
     """Everything for the terminal, within 80 columns: verdict, table, failures, GPU, doubts."""
     notes = Table.grid(padding=(0, 1))
-    for failure in result.failures:
-        notes.add_row(Text("failed", "red"), Text(f"{failure.bundle}: {failure.reason}"))
-    if result.gpu is not None:
-        notes.add_row(Text("gpu"), Text(gpu_text(result)))
-    for record in fastest_first(result.records):
-        if record.runs_on_gpu:
-            notes.add_row(Text("gpu"), Text(f"{record.bundle}: {device_line(record)}"))
-    for doubt in result.doubts:
-        notes.add_row(Text("doubt", "yellow"), Text(doubt))
-    for record in fastest_first(result.records):
-        if record.doubts:
-            text = f"{record.bundle}: {'; '.join(record.doubts)}"
-            notes.add_row(Text("doubt", "yellow"), Text(text))
+    for label, text in _notes(result):
+        notes.add_row(Text(label, _STYLES.get(label, "")), Text(text))
     return Group(Text(headline(result), "bold"), table(result), notes)
+
+
+def _notes(result: BenchResult) -> Iterator[tuple[str, str]]:
+    """What stands under the table: a label, and a sentence."""
+    records = fastest_first(result.records)
+    for failure in result.failures:
+        yield "failed", f"{failure.bundle}: {failure.reason}"
+    if result.gpu is not None:
+        yield "gpu", gpu_text(result)
+    yield from (("gpu", f"{one.bundle}: {device_line(one)}") for one in records if one.runs_on_gpu)
+    yield from (("lost", text) for text in _against(result))
+    yield from (("doubt", text) for text in result.doubts)
+    for record in records:
+        if record.doubts:
+            yield "doubt", f"{record.bundle}: {'; '.join(record.doubts)}"
+
+
+def _against(result: BenchResult) -> list[str]:
+    """What each engine's Dice lost is measured against, where that is not one for all."""
+    pairs = [
+        (record.bundle, record.baseline)
+        for record in result.records
+        if record.dice_drop is not None and not record.is_baseline
+    ]
+    if len({baseline for _, baseline in pairs}) < 2:
+        return []
+    return [f"{bundle}: against {baseline}" for bundle, baseline in pairs]
 
 
 def table(result: BenchResult) -> Table:

@@ -11,7 +11,8 @@ from typing import Any
 
 from lightawnet_edge import __version__
 from lightawnet_edge.benchmarks.contest import Contest
-from lightawnet_edge.benchmarks.overlap import find_overlap, refuse_overlap
+from lightawnet_edge.benchmarks.frames import check_readable
+from lightawnet_edge.benchmarks.overlap import look_for_overlap, refuse_overlap
 from lightawnet_edge.benchmarks.plan import BenchSpec, by_name, find_bundles, make_plans
 from lightawnet_edge.benchmarks.process import COMMAND
 from lightawnet_edge.benchmarks.provenance import Provenance, frames_digest, measured
@@ -64,7 +65,7 @@ def bench(
     opened = [Bundle.open(path) for path in dict.fromkeys(bundles)]
     for bundle in opened:
         _ = bundle.engine  # a kit that waits for its device is refused before anything is measured
-    plans = make_plans(opened, spec)
+    plans, doubted = make_plans(opened, spec)
     frames = FrameSet.open(spec.data or EVALUATION, masks=True, split=spec.split, limit=spec.limit)
     for text in describe_unused(frames.unused):
         narrate(text)
@@ -73,7 +74,8 @@ def bench(
         bundles={name: measured(bundle) for name, bundle in by_name(opened).items()},
         frames_sha256=frames_digest(frames.files),
     )
-    overlap = find_overlap(by_name(opened), frames)
+    check_readable(frames.files, {plan.contract.frame for plan in plans})
+    overlap, unseen = look_for_overlap(by_name(opened), frames)
     if not spec.allow_overlap:
         refuse_overlap(overlap)
     with ExitStack() as stack:
@@ -91,7 +93,7 @@ def bench(
     return BenchResult(
         created=created,
         version=__version__,
-        settings=_settings(spec, contest.threads),
+        settings={**_settings(spec, contest.threads), "scored_at": contest.scored_at},
         machine=read_machine(),
         before=before,
         after=after,
@@ -101,7 +103,7 @@ def bench(
             for name, error in contest.errors.items()
         ),
         skipped=contest.skipped,
-        doubted=contest.doubts(),
+        doubted=(*doubted, *unseen, *contest.doubts()),
         gpu=contest.gpu,
         power_mode=read_power_mode(),
         overlap={
@@ -131,6 +133,6 @@ def _settings(spec: BenchSpec, threads: int) -> dict[str, Any]:
         **asdict(spec),
         "data": spec.data.resolve().name if spec.data else "packaged samples, evaluation half",
         "split": spec.split and spec.split.name,
-        "checkpoint": spec.checkpoint and spec.checkpoint.name,
+        "checkpoints": [path.name for path in spec.checkpoints],
         "threads": threads,
     }

@@ -41,8 +41,13 @@ def headline(result: BenchResult) -> str:
     if baseline is None:
         return f"{text}{cost}."
     speed = baseline.latency.p50_s / best.latency.p50_s
-    where = " on the CPU" if best.runs_on_gpu else ""  # the baseline never runs elsewhere
-    return f"{text}, {speed:.1f} times as fast as PyTorch{where}{cost}."
+    return f"{text}, {speed:.1f} times as fast as {_called(baseline, best)}{cost}."
+
+
+def _called(baseline: Record, best: Record) -> str:
+    if not baseline.is_baseline:
+        return baseline.bundle
+    return "PyTorch on the CPU" if best.runs_on_gpu else "PyTorch"  # it never runs elsewhere
 
 
 def disturbance(result: BenchResult, *records: Record) -> str | None:

@@ -125,7 +125,7 @@ def demo(
 
     check_writable(out)
     checkpoint = find_checkpoint(weights)
-    spec = BenchSpec(checkpoint=checkpoint, calls=calls, limit=limit or None)
+    spec = BenchSpec(checkpoints=(checkpoint,), calls=calls, limit=limit or None)
     wanted = [
         ExportSpec(
             target=Target.OPENVINO,

@@ -69,6 +69,8 @@ def fit(frame: UInt8, size: Size) -> UInt8:
 
 def fit_mask(mask: Mask, size: Size) -> Mask:
     """Stretch a mask (H, W) to `size`; a pixel takes the value of the nearest one."""
+    if mask.shape == (size.height, size.width):
+        return mask
     cv2 = opencv()
     values = cv2.resize(
         mask.astype(np.uint8), (size.width, size.height), interpolation=cv2.INTER_NEAREST_EXACT

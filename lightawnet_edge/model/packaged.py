@@ -47,6 +47,11 @@ def packaged_names() -> list[str]:
     return list(_packaged())
 
 
+def packaged_files() -> list[Path]:
+    """The checkpoints that ship with the package."""
+    return list(_packaged().values())
+
+
 def _packaged() -> dict[str, Path]:
     """Name to file. A folder of its own holds weights under terms of their own, beside these."""
     files = (*WEIGHTS.glob("*.safetensors"), *WEIGHTS.glob("*/*.safetensors"))

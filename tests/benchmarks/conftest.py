@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lightawnet_edge.benchmarks import baselines
 from lightawnet_edge.benchmarks.provenance import MeasuredBundle, Provenance
 from lightawnet_edge.benchmarks.records import FrameScore, Record
 from lightawnet_edge.benchmarks.result import BenchResult, Failure, Picture
@@ -46,6 +48,12 @@ def opened(engine, threads):
         call.device_time = lambda: DeviceTime(copy_s=1e-5, compute_s=1e-4)
     return call
 
+def layers(engine, threads):
+    if "mute" in engine.get("bundle", ""):
+        raise BackendUnavailableError("reading kernels", "onnx is not installed")
+    return ()
+
+worker._layers = layers
 worker._open = opened
 worker.main()
 """
@@ -153,3 +161,11 @@ def provenance() -> Provenance:
 @pytest.fixture(scope="session")
 def failure() -> Failure:
     return Failure(bundle="polyp-bf16", reason="'openvino bf16' cannot run here", exit_code=4)
+
+
+@pytest.fixture
+def known_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoints of hand-made bundles are found; fake engines never open them."""
+    files = {letter * 64: Path(f"{letter}.safetensors") for letter in "cd"}
+    find = baselines.find_checkpoints
+    monkeypatch.setattr(baselines, "find_checkpoints", lambda *given: files | find(*given))

@@ -113,7 +113,7 @@ def test_changed_prints_are_noticed(make_bundle: Any, folder: Path) -> None:
 
 def test_prints_do_not_count_as_engine(make_bundle: Any, folder: Path) -> None:
     bundle = calibrated(make_bundle("b"), [folder / "images" / "f0.png"])
-    (plan,) = make_plans([bundle], BenchSpec(baseline=False))
+    (plan,), _ = make_plans([bundle], BenchSpec(baseline=False))
     assert plan.engine_bytes == len(bundle.engine.data)
 
 

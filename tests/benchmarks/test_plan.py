@@ -10,10 +10,12 @@ from lightawnet_edge.benchmarks.plan import BenchSpec, find_bundles, make_plans
 from lightawnet_edge.bundle.manifest import write_manifest
 from lightawnet_edge.errors import SpecError
 
+pytestmark = pytest.mark.usefixtures("known_weights")
+
 
 def test_bundles_of_one_checkpoint_share_a_baseline(make_bundle: Any) -> None:
     bundles = [make_bundle("a"), make_bundle("b")]
-    plans = make_plans(bundles, BenchSpec())
+    plans, _ = make_plans(bundles, BenchSpec())
     assert [(plan.name, plan.baseline) for plan in plans] == [
         ("pytorch-eager", "pytorch-eager"),
         ("a", "pytorch-eager"),
@@ -29,24 +31,24 @@ def test_other_weights_or_frames_need_a_baseline_of_their_own(make_bundle: Any) 
     bundles = [
         make_bundle("a"),
         make_bundle("b", frame="48x64"),
-        make_bundle("c", checkpoint="d" * 64),
+        make_bundle("c", checkpoint="d" * 64, checkpoint_name="d"),
     ]
-    plans = make_plans(bundles, BenchSpec())
+    plans, _ = make_plans(bundles, BenchSpec())
     assert [plan.name for plan in plans[:3]] == [
-        "pytorch-eager-1",
-        "pytorch-eager-2",
-        "pytorch-eager-3",
+        "pytorch-eager-c-24x32",
+        "pytorch-eager-c-48x64",
+        "pytorch-eager-d",
     ]
     assert [plan.baseline for plan in plans[3:]] == [plan.name for plan in plans[:3]]
 
 
 def test_without_baseline_there_are_bundles_alone(make_bundle: Any) -> None:
-    (plan,) = make_plans([make_bundle("a")], BenchSpec(baseline=False))
-    assert (plan.name, plan.baseline) == ("a", None)
+    (plan,), doubts = make_plans([make_bundle("a")], BenchSpec(baseline=False))
+    assert (plan.name, plan.baseline, doubts) == ("a", None, ())
 
 
 def test_a_device_graph_beside_the_engine_is_not_its_weight(make_bundle: Any) -> None:
-    _, plan = make_plans([make_bundle("name")], BenchSpec())
+    (_, plan), _ = make_plans([make_bundle("name")], BenchSpec())
     assert plan.engine_bytes == len("name")
 
 
@@ -54,7 +56,7 @@ def test_bundles_of_one_name_go_by_their_folders(make_bundle: Any) -> None:
     bundles = [make_bundle("a"), make_bundle("copy")]
     write_manifest(bundles[1].path, replace(bundles[1].manifest, name="a"))
     twins = [type(bundle).open(bundle.path) for bundle in bundles]
-    names = [plan.name for plan in make_plans(twins, BenchSpec(baseline=False))]
+    names = [plan.name for plan in make_plans(twins, BenchSpec(baseline=False))[0]]
     assert names == [str(bundle.path) for bundle in bundles]
 
 

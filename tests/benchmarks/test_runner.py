@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -8,20 +9,25 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from rich.console import Console
 
 from lightawnet_edge.benchmarks import contest
 from lightawnet_edge.benchmarks.provenance import frames_digest
-from lightawnet_edge.benchmarks.report import write_report
+from lightawnet_edge.benchmarks.report import console, write_report
 from lightawnet_edge.benchmarks.result import BenchResult
 from lightawnet_edge.benchmarks.runner import BenchSpec, bench
+from lightawnet_edge.benchmarks.verdict import headline
 from lightawnet_edge.bundle.layers import mac_shares
 from lightawnet_edge.codec import decode, encode, json_text
 from lightawnet_edge.data.frameset import FrameSet
-from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, EdgeError, SpecError
+from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.machine.cuda_driver import CudaDevice
 from lightawnet_edge.machine.gpu_state import GpuState
 from lightawnet_edge.progress import Step
-from lightawnet_edge.specs import Target
+from lightawnet_edge.scores.masks import score_mask
+from lightawnet_edge.specs import Precision, Routing, Target
+
+pytestmark = pytest.mark.usefixtures("known_weights")
 
 QUICK: dict[str, Any] = {"calls": 12, "rounds": 3, "warmup": 1, "threads": 1, "timeout_s": 60.0}
 
@@ -200,16 +206,81 @@ def test_frames_that_are_all_broken_are_refused(
         bench([make_bundle("good").path], BenchSpec(data=red, **QUICK), command=fake_command)
 
 
-def test_bundles_of_different_frames_are_measured_together(
-    make_bundle: Any, red: Path, fake_command: list[str]
+def test_bundles_of_different_frames_are_scored_at_the_size_of_the_images(
+    make_bundle: Any, red: Path, fake_command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths = [make_bundle("good").path, make_bundle("big", frame="48x64").path]
+    shapes: list[tuple[int, ...]] = []
+
+    def score(mask: Any, truth: Any) -> Any:
+        shapes.append(mask.shape)
+        return score_mask(mask, truth)
+
+    monkeypatch.setattr(contest, "score_mask", score)
+    paths = [make_bundle("worse").path, make_bundle("worse-big", frame="48x64").path]
     result = bench(paths, BenchSpec(data=red, **QUICK), command=fake_command)
     assert [(record.frame, record.baseline) for record in result.records[2:]] == [
-        ("24x32", "pytorch-eager-1"),
-        ("48x64", "pytorch-eager-2"),
+        ("24x32", "pytorch-eager-c-24x32"),
+        ("48x64", "pytorch-eager-c-48x64"),
     ]
     assert all(len(record.scores) == 6 for record in result.records)
+    assert set(shapes) == {(24, 32)}
+    assert any("masks were compared at the images' own size" in text for text in result.doubts)
+    assert result.settings["scored_at"] == "images' own size"
+    lines = " ".join(line for line in text_of(result).splitlines())
+    assert "worse-big: against pytorch-eager-c-48x64" in lines
+    alone = bench(paths[:1], BenchSpec(data=red, **QUICK), command=fake_command)
+    assert alone.settings["scored_at"] == "frame size of the engines"
+    assert not any("own size" in text for text in alone.doubts)
+
+
+def text_of(result: BenchResult) -> str:
+    with (terminal := Console(width=200, file=io.StringIO())).capture() as captured:
+        terminal.print(console(result))
+    return captured.get()
+
+
+def test_bundles_of_different_weights_stand_in_one_table_each_with_its_own_baseline(
+    make_bundle: Any, red: Path, fake_command: list[str]
+) -> None:
+    given = {"one": "c", "two": "d", "lost": "e"}
+    paths = [
+        make_bundle(name, checkpoint=letter * 64, checkpoint_name=name).path
+        for name, letter in given.items()
+    ]
+    result = bench(paths, BenchSpec(data=red, **QUICK), command=fake_command)
+    found = {record.bundle: record.baseline for record in result.records}
+    assert found == {
+        "pytorch-eager-one": "pytorch-eager-one", "pytorch-eager-two": "pytorch-eager-two",
+        "one": "pytorch-eager-one", "two": "pytorch-eager-two", "lost": None,
+    }  # fmt: skip
+    assert result.records[-1].dice_drop is None
+    assert any(text.startswith("lost: what this loses is not measured") for text in result.doubts)
+    assert decode(BenchResult, encode(result)) == result
+
+
+def test_an_exact_bundle_stands_in_for_a_checkpoint_that_is_not_found(
+    make_bundle: Any, red: Path, fake_command: list[str]
+) -> None:
+    exact = {"precision": Precision.FP32, "routing": Routing.DYNAMIC}
+    given = {"worse": {}, "slow-exact": exact}
+    paths = [make_bundle(name, checkpoint="e" * 64, **made).path for name, made in given.items()]
+    result = bench(paths, BenchSpec(data=red, **QUICK), command=fake_command)
+    worse, reference = result.records
+    assert (worse.baseline, reference.baseline) == ("slow-exact", None)
+    assert worse.dice_drop is not None
+    assert worse.dice_drop.mean == pytest.approx(1 / 3)
+    assert "PyTorch" not in headline(result)
+
+
+def test_an_engine_that_cannot_be_read_back_keeps_what_was_measured(
+    make_bundle: Any, red: Path, fake_command: list[str]
+) -> None:
+    paths = [make_bundle(name).path for name in ("mute", "good")]
+    spec = BenchSpec(data=red, baseline=False, **QUICK)
+    result = bench(paths, spec, command=fake_command)
+    assert [record.bundle for record in result.records] == ["mute", "good"]
+    assert result.records[0].executed["int8"] == 0.9, "as its export read it"
+    assert "mute: what it executes was not read back here" in " ".join(result.doubts)
 
 
 def test_a_missing_bundle_is_refused(red: Path, tmp_path: Path) -> None:
@@ -229,7 +300,7 @@ def test_real_engines_from_frame_to_report(
     bundles: dict[tuple[str, str], Path], checkpoint: Path, dataset: Path, tmp_path: Path
 ) -> None:
     paths = [bundles["onnx", "fp32"], bundles["openvino", "int8"]]
-    spec = BenchSpec(data=dataset, checkpoint=checkpoint, limit=3, allow_overlap=True, **QUICK)
+    spec = BenchSpec(data=dataset, checkpoints=(checkpoint,), limit=3, allow_overlap=True, **QUICK)
     result = bench(paths, spec)
     baseline, onnx, openvino = result.records
     assert not result.failures
@@ -253,8 +324,6 @@ def test_a_checkpoint_of_other_weights_is_refused(
     shutil.copy(checkpoint, other)
     with other.open("ab") as file:
         file.write(b"\0")
-    spec = BenchSpec(data=dataset, checkpoint=other, **QUICK)
-    with pytest.raises(SpecError, match=r"is not the one that the bundle was made from"):
+    spec = BenchSpec(data=dataset, checkpoints=(other,), **QUICK)
+    with pytest.raises(SpecError, match=r"is none that the bundles to measure were made from"):
         bench([bundles["onnx", "fp32"]], spec)
-    with pytest.raises(EdgeError, match=r"is not packaged\. Give it with --checkpoint FILE"):
-        bench([bundles["onnx", "fp32"]], BenchSpec(data=dataset, **QUICK))

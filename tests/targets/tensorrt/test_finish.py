@@ -415,7 +415,7 @@ def test_a_device_builds_replays_segments_and_is_measured(
     assert spent is not None
     assert min(spent.compute_s, spent.copy_s) > 0
 
-    how = BenchSpec(data=dataset, calls=20, rounds=2, checkpoint=checkpoint, allow_overlap=True)
+    how = BenchSpec(data=dataset, calls=20, rounds=2, checkpoints=(checkpoint,), allow_overlap=True)
     result = bench([made.path], how)
     (record,) = (one for one in result.records if one.bundle == made.manifest.name)
     assert result.gpu is not None
