@@ -1,5 +1,7 @@
 """Segment one frame where everything is installed, then again where numpy and one backend are.
 
+`record` also writes a folder `frames` of arrays beside its file, for `bench` on such a device.
+
 Usage: lean.py record|check BUNDLE EXPECTED.npz
 """
 
@@ -13,6 +15,8 @@ import numpy as np
 
 import lightawnet_edge
 from lightawnet_edge import Segmenter
+from lightawnet_edge.bundle.camera import Camera
+from lightawnet_edge.data.frameset import FrameSet
 from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.data.listing import image_files
 from lightawnet_edge.data.pixels import fit
@@ -27,8 +31,18 @@ def record(bundle: str, expected: str) -> None:
         picture = read_frame(image_files(EVALUATION / "images")["EndoCV2021_C6_0100109"])
         frame = fit(picture, segmenter.manifest.contract.frame)
         mask, probability = segmenter(frame), segmenter.probability(frame)
+        write_arrays(Path(expected).parent / "frames", segmenter.manifest.contract.camera)
     assert mask.any(), "nothing is segmented: nothing would be compared"
     np.savez(expected, frame=frame, mask=mask, probability=probability)
+
+
+def write_arrays(folder: Path, camera: Camera) -> None:
+    """Write packaged frames and masks as a device without OpenCV reads them: as arrays."""
+    for file in FrameSet.open(EVALUATION, masks=True).files:
+        frame, truth = file.pair_seen_by(camera)
+        for kind, values in (("images", frame), ("masks", truth.astype(np.uint8) * 255)):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            np.save(folder / kind / f"{file.stem}.npy", values)
 
 
 def check(bundle: str, expected: str) -> None:
