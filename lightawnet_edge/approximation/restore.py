@@ -14,7 +14,7 @@ from lightawnet_edge.approximation.sensitivity import Study
 from lightawnet_edge.bundle.choices import RestoreRecord, RestoreStep
 from lightawnet_edge.bundle.engine import parts
 from lightawnet_edge.errors import CheckFailedError
-from lightawnet_edge.progress import Narrate
+from lightawnet_edge.progress import Narrate, OnStep, Stage
 from lightawnet_edge.specs import Precision
 
 CANDIDATES = 12
@@ -29,6 +29,7 @@ def restore(
     held_out: bool,
     has_truth: bool,
     narrate: Narrate,
+    on_step: OnStep = lambda _: None,
 ) -> RestoreRecord:
     """Put layers of `study.engine` back to float until it holds the budget; the file is replaced.
 
@@ -42,6 +43,7 @@ def restore(
         held_out: Whether the frames set no range; for the record.
         has_truth: Whether their truths are masks, and not those of FP32; for the record.
         narrate: Told what goes on.
+        on_step: Told of each layer that was tried; at most so many are then put back.
 
     Raises:
         CheckFailedError: All candidates in float do not hold the budget.
@@ -60,11 +62,14 @@ def restore(
         return record
     noise, _ = study.noise(layers)
     gains = {}
-    for layer in sorted(layers, key=lambda name: noise[name])[:CANDIDATES]:
+    tried = sorted(layers, key=lambda name: noise[name])[:CANDIDATES]
+    stage = Stage("restoring layers", 2 * len(tried), on_step)
+    for layer in stage.over(tried):
         narrate(f"putting {layer} in float, alone")
         gains[layer] = float(np.mean(study.dice_in_float(layer) - found))
     with tempfile.TemporaryDirectory() as scratch:
-        for number, layer in enumerate(sorted(gains, key=lambda name: -gains[name])):
+        worst = sorted(gains, key=lambda name: -gains[name])
+        for number, layer in enumerate(stage.over(worst)):
             file = Path(scratch) / f"{number}{study.engine.suffix}"
             study.probe.in_float(study.engine, study.exact, layer, file)
             _replace(file, study.engine)

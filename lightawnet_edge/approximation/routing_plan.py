@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lightawnet_edge.approximation.routing_frames import halve
-from lightawnet_edge.approximation.routing_study import RoutingStudy, choose, study
+from lightawnet_edge.approximation.routing_frames import halve, network_inputs
+from lightawnet_edge.approximation.routing_study import RoutingStudy, StudyFrames, choose, study
 from lightawnet_edge.bundle.choices import RoutingRecord
 from lightawnet_edge.bundle.contract import THRESHOLD, Contract
 from lightawnet_edge.calibration.frames import CalibrationSet
+from lightawnet_edge.calibration.judgement import Judgement, doubts, judge, refuse_few
 from lightawnet_edge.model.checkpoint import load_checkpoint
+from lightawnet_edge.model.domain import refuse_packaged
 from lightawnet_edge.model.metadata import read_metadata
 from lightawnet_edge.model.network import LightAWNet
-from lightawnet_edge.model.packaged import resolve
-from lightawnet_edge.model.preprocess import Preprocess
+from lightawnet_edge.model.packaged import name_of, resolve
 from lightawnet_edge.model.routing import RoutingTable, mean_routing
-from lightawnet_edge.progress import Narrate
+from lightawnet_edge.progress import Narrate, OnStep, Stage
 from lightawnet_edge.specs import Routing
 
 
@@ -34,17 +35,22 @@ class RoutingPlan:
 
 
 def inspect_routing(
-    weights: str, calibration: Path | None, narrate: Narrate = lambda _: None
+    weights: str,
+    calibration: Path | None,
+    narrate: Narrate = lambda _: None,
+    on_step: OnStep = lambda _: None,
 ) -> RoutingStudy:
     """Study the routing of a checkpoint, at its own input size, as `auto` routing would.
 
     Args:
         weights: Checkpoint file, or name of packaged weights.
         calibration: Frames, with masks where Dice shall be that against the truth; None: packaged.
-        narrate: Told what goes on.
+        narrate: Told what goes on, and what is to be doubted of the frames.
+        on_step: Told of each frame, and of each pass over them.
 
     Raises:
-        SpecError: The weights are static, or there are too few frames.
+        SpecError: The weights are static; the frames show too little; or none are given, and the
+            packaged ones do not fit the network.
         ArtifactError: The checkpoint, a frame or a mask cannot be read.
     """
     checkpoint = resolve(weights)
@@ -57,8 +63,15 @@ def inspect_routing(
         threshold=THRESHOLD,
         probability=True,
     )
-    frames = halve(CalibrationSet.open(calibration), contract)
-    return study(load_checkpoint(checkpoint), frames, narrate)[0]
+    if calibration is None:
+        refuse_packaged(meta.color, name_of(checkpoint), "--calibration DIR")
+    frames = CalibrationSet.open(calibration)
+    judgement = judge(frames.prints(on_step))
+    refuse_few(judgement, frames.source.name)
+    for doubt in doubts(judgement):
+        narrate(f"doubt: {doubt}")
+    network = load_checkpoint(checkpoint)
+    return study(network, halve(frames, judgement, contract), narrate, on_step)[0]
 
 
 def plan_routing(
@@ -66,8 +79,10 @@ def plan_routing(
     routing: Routing,
     contract: Contract,
     calibration: CalibrationSet,
+    judgement: Judgement,
     max_dice_drop: float,
     narrate: Narrate,
+    on_step: OnStep,
 ) -> RoutingPlan:
     """Freeze no block, all of them, or those whose measured cost fits the budget.
 
@@ -81,22 +96,22 @@ def plan_routing(
     if network.experts == 1 or routing is Routing.DYNAMIC:
         return RoutingPlan()
     if routing is Routing.AUTO:
-        return _chosen(network, contract, calibration, max_dice_drop, narrate)
+        halves = halve(calibration, judgement, contract)
+        return _chosen(network, halves, max_dice_drop, narrate, on_step)
     narrate(f"freezing the routing to its mean over {len(calibration)} frames")
-    preprocess = Preprocess.of(contract)
-    frames = calibration.frames(contract.camera)
-    inputs = (preprocess(torch.from_numpy(frame)) for frame in frames)
+    stage = Stage("freezing routing", len(calibration), on_step)
+    inputs = stage.over(network_inputs(calibration, contract))
     return RoutingPlan(frozen=mean_routing(network, inputs))
 
 
 def _chosen(
     network: LightAWNet,
-    contract: Contract,
-    calibration: CalibrationSet,
+    frames: StudyFrames,
     max_dice_drop: float,
     narrate: Narrate,
+    on_step: OnStep,
 ) -> RoutingPlan:
-    found, price = study(network, halve(calibration, contract), narrate)
+    found, price = study(network, frames, narrate, on_step)
     narrate(f"freezing blocks within {max_dice_drop:g} Dice")
     record = RoutingRecord(
         max_dice_drop=max_dice_drop,
@@ -104,7 +119,7 @@ def _chosen(
         measured_frames=len(found.dice),
         has_truth=found.has_truth,
         dice=float(np.mean(found.dice)),
-        decisions=tuple(choose(found, price, max_dice_drop)),
+        decisions=tuple(choose(found, price, max_dice_drop, on_step)),
     )
     return RoutingPlan(frozen=_picked(found.routing, record), chosen=record)
 

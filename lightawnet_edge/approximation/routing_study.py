@@ -19,7 +19,7 @@ from lightawnet_edge.bundle.choices import RoutingDecision
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.model.network import DynamicConv, LightAWNet
 from lightawnet_edge.model.routing import frozen
-from lightawnet_edge.progress import Narrate
+from lightawnet_edge.progress import Narrate, OnStep, Stage
 from lightawnet_edge.scores.decibels import decibels
 from lightawnet_edge.scores.intervals import Interval, mean_interval
 from lightawnet_edge.scores.masks import score_mask
@@ -98,7 +98,10 @@ class RoutingStudy:
 
 
 def study(
-    model: LightAWNet, frames: StudyFrames, narrate: Narrate = lambda _: None
+    model: LightAWNet,
+    frames: StudyFrames,
+    narrate: Narrate = lambda _: None,
+    on_step: OnStep = lambda _: None,
 ) -> tuple[RoutingStudy, Price]:
     """Measure every block, and return the study with the function that prices a routing table.
 
@@ -109,17 +112,23 @@ def study(
     """
     if model.experts == 1:
         raise SpecError("These weights are a static twin: there is no routing to study.")
+    convs = model.dynamic_convs()
+    stage = Stage("studying routing", len(convs) + 3, on_step)  # passes over frames
+    stage.tell()
     narrate("reading the routing of the dynamic network")
     rows = _routing_rows(model, frames.calibration)
+    stage.tell(1)
     means = {name: values.mean(0) for name, values in rows.items()}
     narrate("measuring the dynamic network")
     against = _Exact.measure(model, frames)
+    stage.tell(1)
 
     def measured(table: Mapping[str, Tensor], what: str) -> tuple[Drops, float]:
         narrate(f"freezing {what}")
-        return against.compare(table)
+        found = against.compare(table)
+        stage.tell(1)
+        return found
 
-    convs = model.dynamic_convs()
     blocks = []
     for name, values in rows.items():
         drops, snr_db = measured({name: means[name]}, f"{name} alone")
@@ -145,7 +154,12 @@ def study(
     return found, lambda table: against.compare(table)[0]
 
 
-def choose(found: RoutingStudy, price: Price, max_dice_drop: float) -> list[RoutingDecision]:
+def choose(
+    found: RoutingStudy,
+    price: Price,
+    max_dice_drop: float,
+    on_step: OnStep = lambda _: None,
+) -> list[RoutingDecision]:
     """Freeze blocks in the order of their cost alone, as long as all frozen ones fit the budget.
 
     A block that would break the budget stays dynamic, and the next one is tried: costs do not add
@@ -155,10 +169,12 @@ def choose(found: RoutingStudy, price: Price, max_dice_drop: float) -> list[Rout
         found: What each block costs alone.
         price: From `study`, too.
         max_dice_drop: Budget for the mean over the measured frames.
+        on_step: Told of each block.
     """
     decisions: list[RoutingDecision] = []
     taken: dict[str, Tensor] = {}
-    for block in sorted(found.blocks, key=lambda block: float(np.mean(block.dice_drops))):
+    cheapest = sorted(found.blocks, key=lambda block: float(np.mean(block.dice_drops)))
+    for block in Stage("choosing routing", len(cheapest), on_step).over(cheapest):
         tried = {**taken, block.block: found.routing[block.block]}
         drop = mean_interval(price(tried))
         fits = drop.mean <= max_dice_drop

@@ -20,7 +20,7 @@ from lightawnet_edge.bundle.layers import LayerRecord
 from lightawnet_edge.bundle.manifest import Manifest
 from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.errors import CheckFailedError, SpecError
-from lightawnet_edge.progress import Narrate
+from lightawnet_edge.progress import Narrate, OnStep, Stage
 from lightawnet_edge.scores.decibels import decibels
 from lightawnet_edge.scores.intervals import Interval, mean_interval
 from lightawnet_edge.scores.masks import score_mask
@@ -78,7 +78,12 @@ class _Noise:
 
 
 def sensitivity(
-    bundle: Bundle, frames: Labelled, *, worst: int = 12, narrate: Narrate = lambda _: None
+    bundle: Bundle,
+    frames: Labelled,
+    *,
+    worst: int = 12,
+    narrate: Narrate = lambda _: None,
+    on_step: OnStep = lambda _: None,
 ) -> Sensitivity:
     """Measure an INT8 bundle layer by layer, where its target can be probed.
 
@@ -87,6 +92,7 @@ def sensitivity(
         frames: At least one.
         worst: So many layers, the noisiest, are put in float one at a time.
         narrate: Told what goes on.
+        on_step: Told of each pass over the frames.
 
     Raises:
         SpecError: The bundle is not INT8, or there are no frames.
@@ -106,7 +112,7 @@ def sensitivity(
             backend=table.get_for(manifest.target, Precision.INT8),
             frames=frames,
         )
-        return _measured(study, manifest, worst, narrate)
+        return _measured(study, manifest, worst, narrate, on_step)
 
 
 def refuse_float(manifest: Manifest) -> None:
@@ -125,15 +131,21 @@ def refuse_float(manifest: Manifest) -> None:
     table.get_for(manifest.target, Precision.INT8)
 
 
-def _measured(study: Study, manifest: Manifest, worst: int, narrate: Narrate) -> Sensitivity:
+def _measured(
+    study: Study, manifest: Manifest, worst: int, narrate: Narrate, on_step: OnStep
+) -> Sensitivity:
     layers = [layer for layer in manifest.layers if layer.requested is Precision.INT8]
+    stage = Stage("measuring layers", 3 + min(worst, len(layers)), on_step)
+    stage.tell()
     narrate(f"comparing the results of {len(layers)} layers with FP32")
     noise, differ = study.noise([layer.name for layer in layers])
+    stage.tell(1)
     narrate("measuring Dice")
     exact, found = study.dice(study.exact, Precision.FP32), study.dice(study.engine, Precision.INT8)
+    stage.tell(2)
     by_noise = sorted(layers, key=lambda layer: noise[layer.name])
     gains: dict[str, tuple[float, ...]] = {}
-    for number, layer in enumerate(by_noise[:worst], 1):
+    for number, layer in enumerate(stage.over(by_noise[:worst]), 1):
         narrate(f"putting {layer.name} in float ({number} of {min(worst, len(layers))})")
         gains[layer.name] = tuple((study.dice_in_float(layer.name) - found).tolist())
     total = sum(layer.macs for layer in manifest.layers)

@@ -86,6 +86,10 @@ class BenchResult:
     on which frames it was calibrated."""
     doubted: tuple[str, ...] = ()
     """What is to be doubted of the frames and masks themselves."""
+    unfit: Mapping[str, str] = field(default_factory=dict, metadata=OMIT)
+    """Bundle to why the frames may be of another domain than its network's; its Dice then says
+    little. Bundles that the frames are known to fit, or that got frames of one's own, are left
+    out."""
     provenance: Provenance | None = field(default=None, metadata=OMIT)
     """What was measured, by its bytes; None in reports that were written before it was recorded."""
 
@@ -146,6 +150,7 @@ class BenchResult:
         """Reasons not to trust any of the numbers; those of one engine stand in its record."""
         found = [f"frame '{frame}' was skipped: {reason}" for frame, reason in self.skipped.items()]
         found += [_overlap_doubt(bundle, frames) for bundle, frames in self.overlap.items()]
+        found += self.unfit.values()
         found += self.doubted
         if (cpus := self.others) > MAX_OTHERS:
             found.append(f"other programs kept {cpus:.1f} CPUs busy while engines were timed")

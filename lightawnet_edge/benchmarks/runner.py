@@ -11,6 +11,7 @@ from typing import Any
 
 from lightawnet_edge import __version__
 from lightawnet_edge.benchmarks.contest import Contest
+from lightawnet_edge.benchmarks.domain import calibration_doubts, find_unfit
 from lightawnet_edge.benchmarks.frames import check_readable
 from lightawnet_edge.benchmarks.overlap import look_for_overlap, refuse_overlap
 from lightawnet_edge.benchmarks.plan import BenchSpec, by_name, find_bundles, make_plans
@@ -57,7 +58,8 @@ def bench(
     Raises:
         ArtifactError: A bundle, the data or a checkpoint is missing, broken or changed.
         SpecError: There is no bundle or no frame, the checkpoint is not that of a bundle, or a
-            frame stands in the calibration set of one.
+            frame stands in the calibration set of one; or no data is given, and a bundle takes gray
+            frames.
         BackendUnavailableError: A bundle has no engine yet, or one that never ran.
         EdgeError: No bundle could be measured; the reason of the first.
     """
@@ -65,6 +67,7 @@ def bench(
     opened = [Bundle.open(path) for path in dict.fromkeys(bundles)]
     for bundle in opened:
         _ = bundle.engine  # a kit that waits for its device is refused before anything is measured
+    unfit = find_unfit(by_name(opened)) if spec.data is None else {}
     plans, doubted = make_plans(opened, spec)
     frames = FrameSet.open(spec.data or EVALUATION, masks=True, split=spec.split, limit=spec.limit)
     for text in describe_unused(frames.unused):
@@ -103,7 +106,13 @@ def bench(
             for name, error in contest.errors.items()
         ),
         skipped=contest.skipped,
-        doubted=(*doubted, *unseen, *contest.doubts()),
+        doubted=(
+            *doubted,
+            *calibration_doubts(by_name(opened)),
+            *unseen,
+            *contest.doubts(),
+        ),
+        unfit=unfit,
         gpu=contest.gpu,
         power_mode=read_power_mode(),
         overlap={

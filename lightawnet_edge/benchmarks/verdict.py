@@ -29,12 +29,15 @@ def fastest_first(records: Sequence[Record]) -> list[Record]:
 
 
 def headline(result: BenchResult) -> str:
-    """Which engine is fastest, and what that costs, in one sentence."""
+    """Which engine is fastest, and what that costs where its frames are known to fit."""
     best, second = _best(result), _second(result)
     unsure = second is not None and not lead(best, second).excludes_zero
     rival = f", not to be told apart from {second.bundle}" if second and unsure else ""
     text = f"{best.bundle} is the fastest{rival}: {milliseconds(best.latency.p50_s)} ms per frame"
-    cost = f", {_cost(best.dice_drop)}" if best.dice_drop is not None else ""
+    doubted = best.bundle in result.unfit
+    cost = f", {_cost(best.dice_drop)}" if best.dice_drop is not None and not doubted else ""
+    if doubted:
+        text += " (its Dice is left out: the frames may be of another domain)"
     baseline = result.baseline_of(best)
     if (unrest := disturbance(result, *filter(None, (best, baseline)))) is not None:
         return f"{text}{cost}. How much faster is left out: {unrest}."
@@ -90,7 +93,7 @@ def tiles(result: BenchResult) -> list[Tile]:
             f"All: {executed_text(best)}. Routing: {best.routing}.",
         ),
     ]
-    if (drop := best.dice_drop) is not None:
+    if (drop := best.dice_drop) is not None and best.bundle not in result.unfit:
         mean, interval = dice_texts(drop)
         found.insert(
             2, Tile("Dice lost against FP32", mean, f"95 %: {interval}. {_meaning(best, drop)}")

@@ -12,6 +12,19 @@ from lightawnet_edge.specs import Method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationRecord:
+    """What the frames that set scales and frozen routing were found to be."""
+
+    distinct: int
+    """Different pictures: copies and near-copies count once, frames without content not at all."""
+    scenes: int
+    mismatch: float
+    """How far the network's activations on them lie from their statistics in training, in nats."""
+    doubts: tuple[str, ...] = ()
+    """Reasons not to trust what was taken from them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingDecision:
     """One dynamic convolution: frozen to its mean, or left dynamic since that costs too much."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightawnet_edge.bundle.choices import MethodRecord, RoutingRecord
+from lightawnet_edge.bundle.choices import CalibrationRecord, MethodRecord, RoutingRecord
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.kit import Kit
 from lightawnet_edge.bundle.layers import LayerRecord
@@ -84,6 +84,9 @@ class Manifest:
     """How a device builds and checks the engine; None where it is built where it is exported."""
     chosen: RoutingRecord | None = field(default=None, metadata=OMIT)
     """How `auto` routing was chosen; None with another routing."""
+    judged: CalibrationRecord | None = field(default=None, metadata=OMIT)
+    """What the calibration frames were found to be; None where they had no say, and in bundles that
+    were made before this was recorded."""
     method: MethodRecord | None = field(default=None, metadata=OMIT)
     """How the ranges of INT8 activations were found; None where there are none."""
 

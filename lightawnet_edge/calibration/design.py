@@ -9,12 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lightawnet_edge.bundle.lock import writing
 from lightawnet_edge.bundle.store import check_writable, sha256_of, staged_folder
 from lightawnet_edge.calibration.coverage import (
-    AlikeTo,
     Indices,
     Values,
     choose,
@@ -34,7 +32,7 @@ from lightawnet_edge.calibration.record import (
     Stability,
     write_record,
 )
-from lightawnet_edge.data.likeness import ALIKE, FramePrint, directions
+from lightawnet_edge.data.likeness import alike_to
 from lightawnet_edge.data.splits import read_groups
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.model.metadata import read_metadata
@@ -74,7 +72,7 @@ def _design(spec: DesignSpec, out: Path, on_step: OnStep, narrate: Narrate) -> S
     prints = [one.print for one in pool.candidates]
     sources = sources_of([one.stem for one in prints], groups)
     points = coordinates(np.array([one.features for one in pool.candidates]), sources)
-    chosen = choose(points, spec.frames, spec.seed, _alike_to(prints))
+    chosen = choose(points, spec.frames, spec.seed, alike_to(prints))
     if len(chosen) < spec.frames:
         raise SpecError(
             f"The pool '{spec.data}' has {len(prints)} frames, but the choice ended with "
@@ -153,17 +151,6 @@ def _chosen_frame(one: Candidate, source: str) -> ChosenFrame:
         source=source,
         features={name: None if np.isnan(value) else value for name, value in values.items()},
     )
-
-
-def _alike_to(prints: Sequence[FramePrint]) -> AlikeTo:
-    pixels, sketches = np.array([one.pixels_sha256 for one in prints]), directions(prints)
-
-    def alike(index: int) -> NDArray[np.bool_]:
-        agreement = sketches @ sketches[index]
-        found: NDArray[np.bool_] = (agreement >= ALIKE) | (pixels == pixels[index])
-        return found
-
-    return alike
 
 
 def _copy(one: Candidate, folder: Path) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from lightawnet_edge.data.listing import describe_unused
 from lightawnet_edge.data.pixels import Mask, UInt8
 from lightawnet_edge.data.samples import CALIBRATION
 from lightawnet_edge.errors import SpecError
-from lightawnet_edge.progress import Narrate
+from lightawnet_edge.progress import Narrate, OnStep
 from lightawnet_edge.specs import Size
 
 PACKAGED = "packaged samples"
@@ -50,9 +50,13 @@ class CalibrationSet:
     def __len__(self) -> int:
         return len(self.listed)
 
-    def prints(self) -> tuple[FramePrint, ...]:
-        """What the frames are recognized by; those of a designed set stand in its record."""
-        return self.listed.prints() if self.record is None else self.record.prints
+    def prints(self, on_step: OnStep | None = None) -> tuple[FramePrint, ...]:
+        """What the frames are recognized by; those of a designed set stand in its record.
+
+        Raises:
+            ArtifactError: A frame cannot be read; names the first.
+        """
+        return self.listed.prints(on_step) if self.record is None else self.record.prints
 
     @property
     def has_masks(self) -> bool:
@@ -73,7 +77,12 @@ class CalibrationSet:
 
     def every(self, step: int, start: int) -> CalibrationSet:
         """Every `step`th frame from `start` on."""
-        return replace(self, listed=self.listed.part(slice(start, None, step)))
+        return self.only(range(start, len(self), step))
+
+    def only(self, indices: Iterable[int]) -> CalibrationSet:
+        """Some of the frames, in this order."""
+        files = tuple(self.listed.files[index] for index in indices)
+        return replace(self, listed=replace(self.listed, files=files))
 
 
 def tell_of(frames: CalibrationSet, narrate: Narrate, *, masks: bool) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from lightawnet_edge.calibration.features import frame_features
+from lightawnet_edge.calibration.judgement import listed
 from lightawnet_edge.calibration.record import KeptApart
 from lightawnet_edge.data.faults import refuse
 from lightawnet_edge.data.frameset import FrameFile, FrameSet, read_each
-from lightawnet_edge.data.likeness import FramePrint, Match, find_matches, print_frame
+from lightawnet_edge.data.likeness import FramePrint, Match, find_matches, print_frame, show_nothing
 from lightawnet_edge.data.listing import describe_unused
 from lightawnet_edge.data.masks import Extent, doubt_inverted, extent
 from lightawnet_edge.data.samples import EVALUATION
@@ -115,6 +116,9 @@ def read_pool(spec: DesignSpec, on_step: OnStep, narrate: Narrate = lambda _: No
     found = _read(pool, "reading the pool", _candidate, on_step)
     if doubt := doubt_inverted([one.extent for one in found if one.extent]):
         narrate(doubt)
+    if blank := _blank(found):
+        narrate(f"{len(blank)} frames show nothing, and are not chosen from: {listed(blank)}")
+        found = [one for one in found if one.print.stem not in blank]
     overlapping = find_matches([one.print for one in found], kept_apart)
     refused = set() if spec.allow_overlap else {match.stem for match in overlapping}
     candidates = tuple(one for one in found if one.print.stem not in refused)
@@ -125,6 +129,12 @@ def read_pool(spec: DesignSpec, on_step: OnStep, narrate: Narrate = lambda _: No
             f"{spec.frames}. Give more frames, or ask for fewer with --frames."
         )
     return Pool(candidates, tuple(overlapping), evaluation)
+
+
+def _blank(found: Sequence[Candidate]) -> list[str]:
+    """Frames without content: each is as far from all others as a rare one."""
+    prints = [one.print for one in found]
+    return [one.stem for one, empty in zip(prints, show_nothing(prints), strict=True) if empty]
 
 
 def _printed(file: FrameFile) -> FramePrint:

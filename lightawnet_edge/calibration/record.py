@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lightawnet_edge.bundle.store import sha256_of
-from lightawnet_edge.codec import dumps, read_document
+from lightawnet_edge.codec import OMIT, dumps, read_document
 from lightawnet_edge.data.likeness import FramePrint, Match
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.specs import Method
@@ -91,6 +91,9 @@ class Stability:
     frames: int
     half: int
     layers: tuple[LayerRange, ...]
+    mismatch: float | None = field(default=None, metadata=OMIT)
+    """How far the network's activations on the set lie from their statistics in training, in nats;
+    None in sets that were designed before it was measured."""
 
     def __post_init__(self) -> None:
         if not self.layers:

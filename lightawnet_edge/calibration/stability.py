@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from lightawnet_edge.calibration.fit import mismatch
 from lightawnet_edge.calibration.ranges import Histogram, Range, clip
 from lightawnet_edge.calibration.record import LayerRange, Stability
 from lightawnet_edge.data.images import read_frame
@@ -48,12 +49,16 @@ def scale_stability(weights: str, files: Sequence[Path], on_step: OnStep) -> Sta
         for name, module in convolutions.items()
     ]
     half, of_half = len(files) // 2, dict[str, _Ranges]()
-    try:
+
+    def inputs() -> Iterator[torch.Tensor]:
         for done, file in enumerate(files, start=1):
-            model(preprocess(torch.from_numpy(read_frame(file, meta.color))))
+            yield preprocess(torch.from_numpy(read_frame(file, meta.color)))
             on_step(Step("measuring scales", done, len(files)))
             if done == half:
-                of_half = _ranges(seen)
+                of_half.update(_ranges(seen))
+
+    try:
+        strangeness = mismatch(model, inputs())
     finally:
         for handle in handles:
             handle.remove()
@@ -64,7 +69,13 @@ def scale_stability(weights: str, files: Sequence[Path], on_step: OnStep) -> Sta
         )
         for name, ranges in _ranges(seen).items()
     )
-    return Stability(weights=name_of(checkpoint), frames=len(files), half=half, layers=layers)
+    return Stability(
+        weights=name_of(checkpoint),
+        frames=len(files),
+        half=half,
+        layers=layers,
+        mismatch=strangeness,
+    )
 
 
 def _convolutions(model: LightAWNet) -> dict[str, nn.Module]:

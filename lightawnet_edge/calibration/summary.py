@@ -8,19 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from lightawnet_edge.calibration.features import SOURCE_DISTANCE
+from lightawnet_edge.calibration.judgement import listed, set_doubts
 from lightawnet_edge.calibration.record import Coverage, SetRecord, Span, Stability
-
-SHOWN = 8
-"""Items listed in one line; the rest are counted."""
-MOVED = 0.1
-"""A scale that changes more than this at half the size is worth a doubt: its layer then rounds a
-tenth coarser, or clips a tenth of its range."""
 
 
 def console(record: SetRecord) -> Group:
     """Everything for the terminal, within 80 columns: what was chosen, coverage, doubts."""
     lines = [Text(line) for line in (*_facts(record), *_stability(record.stability))]
-    noted = [Text.assemble(("doubt ", "yellow"), doubt) for doubt in doubts(record)]
+    noted = [Text.assemble(("doubt ", "yellow"), doubt) for doubt in set_doubts(record)]
     return Group(Text(headline(record), "bold"), _table(record.coverage), *lines, *noted)
 
 
@@ -33,24 +28,6 @@ def headline(record: SetRecord) -> str:
     )
 
 
-def doubts(record: SetRecord) -> list[str]:
-    """Reasons not to trust the set, or what is measured with it."""
-    found = [
-        f"{match}: it is in the evaluation set, too, and was allowed" for match in record.overlap
-    ]
-    if missing := record.coverage.missing:
-        found.append(f"the set holds no frame of {_listed(missing)}: ask for more --frames")
-    stability = record.stability
-    if stability is not None:
-        found += [
-            f"scales by {method} still change by {stability.median(method):.0%} in the middle "
-            f"layer between {stability.half} and {stability.frames} frames: ask for more --frames"
-            for method in stability.methods
-            if stability.median(method) > MOVED
-        ]
-    return found
-
-
 def _facts(record: SetRecord) -> list[str]:
     found = record.coverage
     held = len(found.sources) - len(found.missing)
@@ -61,7 +38,7 @@ def _facts(record: SetRecord) -> list[str]:
     lines = [
         "radius: how far the pool's strangest frame lies from the nearest of the set,",
         f"  in standard deviations of a feature; two sources lie {SOURCE_DISTANCE:.0f} apart",
-        f"sources: {held} of {len(found.sources)}: {_listed(counts)}",
+        f"sources: {held} of {len(found.sources)}: {listed(counts)}",
         f"kept apart: {apart}; {len(record.refused)} frames of the pool refused",
     ]
     return lines + [f"  refused {match}" for match in record.refused]
@@ -101,8 +78,3 @@ def _cells(span: Span) -> list[str]:
         *(f"{pool:.3f}\n{chosen:.3f}" for pool, chosen in pairs),
         f"\n{span.share:.0%}",
     ]
-
-
-def _listed(items: list[str]) -> str:
-    rest = len(items) - SHOWN
-    return ", ".join(items[:SHOWN]) + (f", and {rest} more" if rest > 0 else "")

@@ -141,7 +141,8 @@ def demo(
     made = []
     for one in wanted:
         err_console.print(f"OpenVINO {str(one.precision).upper()}", style="bold")
-        made.append(pipeline.export(one, narrate=narrate).bundle.path)
+        with progress_bar() as show:
+            made.append(pipeline.export(one, narrate=narrate, on_step=show).bundle.path)
     _bench(made, spec, out, as_json)
 
 

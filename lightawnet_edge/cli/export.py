@@ -9,7 +9,7 @@ import typer
 from lightawnet_edge.bundle.kit import BuilderSettings
 from lightawnet_edge.bundle.manifest import manifest_json
 from lightawnet_edge.cli.options import Options, takes
-from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, print_json
+from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, print_json, progress_bar
 from lightawnet_edge.data.faults import printable
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.export.spec import ExportSpec
@@ -65,7 +65,8 @@ def export(
     from lightawnet_edge.export import pipeline  # once the request makes sense: it takes a while
     from lightawnet_edge.export.describe import describe
 
-    result = pipeline.export(spec, narrate=narrate)
+    with progress_bar() as show:
+        result = pipeline.export(spec, narrate=narrate, on_step=show)
     if as_json:
         manifest = manifest_json(result.bundle.manifest)
         path = printable(str(result.bundle.path))

@@ -10,7 +10,7 @@ import typer
 
 from lightawnet_edge.cli.options import Options, takes
 from lightawnet_edge.cli.paths import complete_bundle, find_bundle
-from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, print_json
+from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, print_json, progress_bar
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.inspection import inspection
 from lightawnet_edge.inspection.inspection import InspectSpec
@@ -80,7 +80,8 @@ def _routing(weights: str, calibration: Path | None, out: Path, as_json: bool) -
     from lightawnet_edge.approximation.routing_plan import inspect_routing
     from lightawnet_edge.approximation.routing_report import SCHEMA, console, document, picture
 
-    found = inspect_routing(weights, calibration, narrate)
+    with progress_bar() as show:
+        found = inspect_routing(weights, calibration, narrate, show)
     file = out / f"routing-{name}.png"
     replace_file(file, picture(found, name))
     if as_json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lightawnet_edge.cli.paths import complete_bundle, find_bundle
-from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, print_json
+from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, print_json, progress_bar
 from lightawnet_edge.targets.table import known
 
 _PROBED = " or ".join(name for name, traits in known().items() if traits.can_probe)
@@ -52,10 +52,17 @@ def sensitivity(
     from lightawnet_edge.data.frameset import FrameSet
     from lightawnet_edge.data.listing import describe_unused
     from lightawnet_edge.data.samples import EVALUATION
+    from lightawnet_edge.model.domain import doubt_packaged, refuse_packaged
 
     opened = Bundle.open(find_bundle(bundle))
     refuse_float(opened.manifest)
     contract = opened.manifest.contract
+    if data is None:
+        refuse_packaged(contract.color, opened.manifest.name, "--data DIR")
+        if doubt := doubt_packaged(
+            opened.manifest.checkpoint.sha256, opened.manifest.name, "--data DIR"
+        ):
+            narrate(f"doubt: {doubt}")
     frames = FrameSet.open(data or EVALUATION, masks=True, split=split, limit=limit or None)
     for text in (*describe_unused(frames.unused), *frames.check_pairs(contract.color)):
         narrate(text)
@@ -64,7 +71,8 @@ def sensitivity(
         for file in frames.files:
             yield file.pair_seen_by(contract.camera)
 
-    found = measure(opened, pairs, worst=layers, narrate=narrate)
+    with progress_bar() as show:
+        found = measure(opened, pairs, worst=layers, narrate=narrate, on_step=show)
     if as_json:
         print_json(document(found, opened.manifest.name), SCHEMA)
     else:

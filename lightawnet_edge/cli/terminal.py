@@ -23,6 +23,8 @@ from lightawnet_edge.progress import OnStep, Step
 
 out_console = Console()
 err_console = Console(stderr=True)
+_drawn: list[Console] = []
+"""Consoles on which a bar is being drawn: what is written past them would tear it."""
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
 
@@ -56,8 +58,9 @@ def _plain_letter(letter: str) -> str:
 
 
 def narrate(text: str) -> None:
-    """Tell on stderr what is going on."""
-    err_console.print(f"[dim]· {escape(text)}[/dim]", highlight=False, soft_wrap=True)
+    """Tell on stderr what is going on, above a bar that is being drawn."""
+    console = _drawn[-1] if _drawn else err_console
+    console.print(f"[dim]· {escape(text)}[/dim]", highlight=False, soft_wrap=True)
 
 
 def complain(text: str) -> None:
@@ -116,12 +119,20 @@ def progress_bar() -> Iterator[OnStep]:
         TimeRemainingColumn(compact=True),
         TextColumn("left"),
     )
-    with Progress(
-        *columns, console=bar_console(), transient=True, disable=not err_console.is_terminal
-    ) as progress:
-        task = progress.add_task("starting", total=None)
+    console, shown = bar_console(), err_console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
+        task, stage = progress.add_task("starting", total=None), ""
 
         def show(step: Step) -> None:
-            progress.update(task, description=step.stage, completed=step.done, total=step.total)
+            nonlocal stage
+            if step.stage != stage:  # the time left is of this stage's own speed
+                stage = step.stage
+                progress.reset(task, description=stage, total=step.total)
+            progress.update(task, completed=step.done, total=step.total)
 
-        yield show
+        if shown:
+            _drawn.append(console)
+        try:
+            yield show
+        finally:
+            _drawn.clear()

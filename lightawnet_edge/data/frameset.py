@@ -241,9 +241,13 @@ class FrameSet:
         extents = list(read_each(self.files, lambda file: extent(file.read_truth())))
         return [doubt] if (doubt := doubt_inverted(extents)) else []
 
-    def prints(self) -> tuple[FramePrint, ...]:
-        """What the frames are recognized by."""
-        return tuple(print_frame(file.stem, file.read()) for file in self.files)
+    def prints(self, on_step: OnStep | None = None) -> tuple[FramePrint, ...]:
+        """What the frames are recognized by.
+
+        Raises:
+            ArtifactError: A frame cannot be read; names the first.
+        """
+        return tuple(read_each(self.files, _printed, "looking at frames", on_step))
 
 
 def read_each(
@@ -291,6 +295,10 @@ def _refuse_without_mask(folder: Path, files: Sequence[FrameFile], remedy: str) 
         f"Data set '{folder}'",
         remedy,
     )
+
+
+def _printed(file: FrameFile) -> FramePrint:
+    return print_frame(file.stem, file.read())
 
 
 def _checked(color: ColorOrder, file: FrameFile) -> Extent | str:

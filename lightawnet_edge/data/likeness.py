@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +120,24 @@ def directions(prints: Sequence[FramePrint]) -> NDArray[np.float32]:
     rows[counts[:, 0] < _MIN_STEPS] = 0
     scaled: NDArray[np.float32] = rows / np.sqrt(np.maximum(counts, 1))
     return scaled
+
+
+def alike_to(prints: Sequence[FramePrint]) -> Callable[[int], NDArray[np.bool_]]:
+    """From the index of a frame to those frames (N,) that show the same picture; itself, too."""
+    pixels, sketches = np.array([one.pixels_sha256 for one in prints]), directions(prints)
+
+    def alike(index: int) -> NDArray[np.bool_]:
+        agreement = sketches @ sketches[index]
+        found: NDArray[np.bool_] = (agreement >= ALIKE) | (pixels == pixels[index])
+        return found
+
+    return alike
+
+
+def show_nothing(prints: Sequence[FramePrint]) -> NDArray[np.bool_]:
+    """Which frames (N,) are black, white or of one colour: there is nothing in them to sketch."""
+    found: NDArray[np.bool_] = ~directions(prints).any(1)
+    return found
 
 
 def find_matches(frames: Sequence[FramePrint], others: Sequence[FramePrint]) -> list[Match]:

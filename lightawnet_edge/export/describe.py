@@ -12,7 +12,9 @@ def describe(bundle: Bundle) -> str:
     """Tell in a few lines what a bundle is and what it really executes."""
     manifest = bundle.manifest
     if manifest.kit is not None:
-        choices = f"{_chosen_text(manifest)}{_method_text(manifest)}".rstrip()
+        choices = "".join(
+            text(manifest) for text in (_chosen_text, _method_text, _judged_text)
+        ).rstrip()
         return "\n".join(filter(None, (describe_kit(bundle), choices, next_steps(bundle))))
     ran = ", ".join(f"{share:.1%} {name}" for name, share in manifest.executed.items() if share)
     agreement = manifest.agreement
@@ -23,6 +25,7 @@ def describe(bundle: Bundle) -> str:
         f"  takes     {manifest.contract.takes}, {manifest.routing} routing\n"
         f"{_chosen_text(manifest)}"
         f"{_method_text(manifest)}"
+        f"{_judged_text(manifest)}"
         f"  executes  {ran} (share of the convolution MACs, read back from the engine)\n"
         f"{_dynamic_text(manifest)}"
         f"  differs   from FP32 PyTorch in {agreement.mask_disagreement:.3%} of the mask pixels "
@@ -37,6 +40,12 @@ def _method_text(manifest: Manifest) -> str:
         return ""
     restored = manifest.method.restored
     return f"  ranges    {manifest.method}\n" + (f"  budget    {restored}\n" if restored else "")
+
+
+def _judged_text(manifest: Manifest) -> str:
+    """What is to be doubted of the calibration frames, a line of `describe` each."""
+    judged = manifest.judged
+    return "".join(f"  doubt     {doubt}\n" for doubt in (judged.doubts if judged else ()))
 
 
 def _dynamic_text(manifest: Manifest) -> str:

@@ -14,11 +14,12 @@ from lightawnet_edge.bundle.store import sha256_of, staged_folder
 from lightawnet_edge.calibration.frames import tell_of
 from lightawnet_edge.data.likeness import PRINTS, write_prints
 from lightawnet_edge.errors import CheckFailedError
+from lightawnet_edge.export.judged import Judged, judge_frames
 from lightawnet_edge.export.resolve import Resolved, resolve
 from lightawnet_edge.export.spec import ExportSpec
 from lightawnet_edge.export.standing import standing_bundle
 from lightawnet_edge.machine.machine import machine_summary
-from lightawnet_edge.progress import Narrate
+from lightawnet_edge.progress import Narrate, OnStep
 from lightawnet_edge.specs import State
 from lightawnet_edge.targets.making import DEVICE_GRAPH
 
@@ -39,12 +40,22 @@ class ExportResult:
     built: bool
 
 
-def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResult:
+def export(
+    spec: ExportSpec,
+    *,
+    narrate: Narrate = lambda _: None,
+    on_step: OnStep = lambda _: None,
+) -> ExportResult:
     """Make the bundle that `spec` asks for, unless it is there already.
+
+    Args:
+        spec: What to make.
+        narrate: Told what goes on, and what is to be doubted.
+        on_step: Told of each step of what takes seconds.
 
     Raises:
         SpecError: The request contradicts itself, the checkpoint, or a bundle of the same name; or
-            another process writes that bundle.
+            another process writes that bundle; or the calibration frames show too little.
         ArtifactError: The checkpoint or a calibration frame cannot be read.
         BackendUnavailableError: The target cannot execute the precision here.
         CheckFailedError: The engine was built, but disagrees with the FP32 network, or too little
@@ -52,10 +63,10 @@ def export(spec: ExportSpec, *, narrate: Narrate = lambda _: None) -> ExportResu
     """
     resolved = resolve(spec)
     with writing(resolved.path):
-        return _export(resolved, narrate)
+        return _export(resolved, narrate, on_step)
 
 
-def _export(resolved: Resolved, narrate: Narrate) -> ExportResult:
+def _export(resolved: Resolved, narrate: Narrate, on_step: OnStep) -> ExportResult:
     spec, path = resolved.spec, resolved.path
     if (standing := standing_bundle(path, resolved.inputs_sha256, spec)) is not None:
         _check_int8(standing.manifest, spec, f"The bundle '{path}' stands there")
@@ -63,25 +74,29 @@ def _export(resolved: Resolved, narrate: Narrate) -> ExportResult:
     tell_of(resolved.calibration, narrate, masks=resolved.weighs_masks)
     if spec.calibration is None and resolved.contract.crop is not None:
         narrate(_OTHER_FRAMES)
+    judged = judge_frames(resolved, narrate, on_step)
     from lightawnet_edge.export.stages import make  # torch: seconds, once nothing is refused
 
     with staged_folder(path) as folder:
-        _write(folder, resolved, make(resolved, folder, narrate), narrate)
+        made = make(resolved, judged.judgement, folder, narrate, on_step)
+        _write(folder, resolved, judged, made, narrate)
     return ExportResult(Bundle.open(path), built=True)
 
 
-def _write(folder: Path, resolved: Resolved, export: Export, narrate: Narrate) -> None:
+def _write(
+    folder: Path, resolved: Resolved, judged: Judged, export: Export, narrate: Narrate
+) -> None:
     """Write the manifest of a bundle whose files are there."""
     if resolved.calibrated is not None:
-        write_prints(folder / PRINTS, resolved.calibration.prints())
-    manifest = _manifest(folder, resolved, export)
+        write_prints(folder / PRINTS, judged.prints)
+    manifest = _manifest(folder, resolved, judged, export)
     if resolved.prepared.finish is not None:
         manifest = resolved.prepared.finish(folder, manifest, resolved.path, narrate)
     _check_int8(manifest, resolved.spec, "No bundle was written")
     write_manifest(folder, manifest)
 
 
-def _manifest(folder: Path, resolved: Resolved, export: Export) -> Manifest:
+def _manifest(folder: Path, resolved: Resolved, judged: Judged, export: Export) -> Manifest:
     spec, made = resolved.spec, export.made
     return Manifest(
         name=resolved.path.name,
@@ -103,6 +118,7 @@ def _manifest(folder: Path, resolved: Resolved, export: Export) -> Manifest:
         state=made.state,
         kit=made.kit,
         chosen=export.chosen,
+        judged=judged.record(export.mismatch),
         method=made.method,
     )
 

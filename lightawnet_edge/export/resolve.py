@@ -14,6 +14,7 @@ from lightawnet_edge.bundle.store import check_writable, digest_of, sha256_of
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.codec import encode
 from lightawnet_edge.export.spec import ExportSpec, contract_of, default_name
+from lightawnet_edge.model.domain import refuse_packaged
 from lightawnet_edge.model.metadata import CheckpointMeta, read_metadata
 from lightawnet_edge.model.packaged import name_of
 from lightawnet_edge.model.packaged import resolve as find_checkpoint
@@ -70,6 +71,8 @@ def resolve(spec: ExportSpec) -> Resolved:
     meta = read_metadata(checkpoint)
     contract = contract_of(spec, name_of(checkpoint), meta)
     routing = spec.routing_for(meta.experts)
+    if spec.calibration is None:
+        refuse_packaged(contract.color, name_of(checkpoint), "--calibration DIR")
     calibration = CalibrationSet.open(spec.calibration)
     prepared = table.maker(spec.target)(
         Request(

@@ -97,7 +97,7 @@ class ExportSpec:
     """Replace a bundle that was made from other inputs, but keep an equal one."""
     method: Method | None = option(
         "How ranges of activations follow from the calibration frames: min-max, percentile, "
-        "entropy or mse. Default: the best on held-out frames, or percentile below 64 frames.",
+        "entropy or mse. Default: the best on held-out frames, or percentile below 64 scenes.",
         default=None,
         metavar="METHOD",
         panel="INT8",

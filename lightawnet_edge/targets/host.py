@@ -13,6 +13,7 @@ from lightawnet_edge.bundle.layers import mac_shares
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.graph.quantization import Frames, Masks
 from lightawnet_edge.graph.simulation import OUTPUTS
+from lightawnet_edge.progress import Stage
 from lightawnet_edge.scores.agreement import Agreement, Comparison
 from lightawnet_edge.specs import Precision
 from lightawnet_edge.targets import table
@@ -84,10 +85,12 @@ def _agreement(backend: Builder, request: Request, order: Order, engine: Path) -
     outputs = OUTPUTS if contract.probability else OUTPUTS[:1]
     step = max(1, len(request.calibration) // _COMPARED_FRAMES)
     frames = request.calibration.every(step, 0).frames(contract.camera)
+    count = min(len(request.calibration), _COMPARED_FRAMES)
+    stage = Stage("comparing with FP32", count, order.on_step)
     comparison = Comparison()
     session = backend.load(Engine.read(engine, request.precision), None)
     try:
-        for frame in islice(frames, _COMPARED_FRAMES):
+        for frame in stage.over(islice(frames, count)):
             mask, probability = order.reference(frame)
             found = session.infer(frame, outputs)
             comparison.add((mask, probability), (found["mask"], found.get("probability")))

@@ -18,7 +18,7 @@ from lightawnet_edge.graph.quantization import MasksOf
 from lightawnet_edge.graph.simulation import Runs
 from lightawnet_edge.graph.view import GraphView
 from lightawnet_edge.options import flag_of, option, option_of
-from lightawnet_edge.progress import Narrate
+from lightawnet_edge.progress import Narrate, OnStep
 from lightawnet_edge.scores.agreement import Agreement
 from lightawnet_edge.specs import Precision, Routing, State, Target
 
@@ -117,6 +117,7 @@ class Order:
     tools: Mapping[str, str]
     """Name to version, for messages."""
     narrate: Narrate
+    on_step: OnStep = lambda _: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

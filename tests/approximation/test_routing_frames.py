@@ -11,6 +11,8 @@ import torch
 from lightawnet_edge.approximation.routing_frames import halve
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.calibration.frames import CalibrationSet
+from lightawnet_edge.calibration.judgement import Judgement, judge
+from lightawnet_edge.errors import SpecError
 from lightawnet_edge.specs import ColorOrder, Normalization, Region, Size
 from tests.conftest import write_pairs
 
@@ -34,10 +36,16 @@ def calibration(tmp_path: Path) -> CalibrationSet:
 
 
 def test_frames_and_truths_of_a_study_are_those_of_the_region(calibration: CalibrationSet) -> None:
-    frames = halve(calibration, CONTRACT)
+    scenes = Judgement(frames=2, blank=(), distinct=2, scene_of=("first", "second"))
+    frames = halve(calibration, scenes, CONTRACT)
     assert frames.truths is not None
     (x,), (truth,) = frames.measured(), frames.truths()
     assert x.shape == (1, 3, 32, 32)
     assert truth.shape == (32, 32)
     assert torch.equal(x[0, 0] > 0.5, torch.from_numpy(truth))
     assert truth.mean() == 0.5
+
+
+def test_copies_are_no_second_half(calibration: CalibrationSet) -> None:
+    with pytest.raises(SpecError, match=r"needs two scenes at least, found 1 in 2 frames: "):
+        halve(calibration, judge(calibration.prints()), CONTRACT)

@@ -17,9 +17,10 @@ from rich.console import Console
 from lightawnet_edge.bundle.lock import writing
 from lightawnet_edge.calibration.design import design
 from lightawnet_edge.calibration.frames import CalibrationSet
+from lightawnet_edge.calibration.judgement import set_doubts
 from lightawnet_edge.calibration.pool import PACKAGED, DesignSpec
 from lightawnet_edge.calibration.record import RECORD, KeptApart, SetRecord, read_record
-from lightawnet_edge.calibration.summary import console, doubts
+from lightawnet_edge.calibration.summary import console
 from lightawnet_edge.errors import ArtifactError, SpecError
 from tests.calibration.conftest import MakePool
 
@@ -60,7 +61,7 @@ def test_a_set_covers_better_than_chance_and_says_so(
     assert record.coverage.radius < record.coverage.random_radius
     assert record.coverage.sources["north"][0] == record.coverage.sources["south"][0] == 12
     assert not record.coverage.missing
-    assert not doubts(record)
+    assert not set_doubts(record)
     shown = text(record)
     assert "8 of 24 frames" in shown
     assert "kept apart: 3 frames of held-out; 0 frames of the pool refused" in shown
@@ -102,7 +103,7 @@ def test_an_overlap_that_is_insisted_on_is_doubted(
     shutil.copy(pool / "images" / "north_4.png", held_out / "images" / "renamed.png")
     record = design(spec(pool, held_out, frames=24, allow_overlap=True), tmp_path / "set")
     assert [match.stem for match in record.overlap] == ["north_4"]
-    assert "it is in the evaluation set, too, and was allowed" in doubts(record)[0]
+    assert "it is in the evaluation set, too, and was allowed" in set_doubts(record)[0]
 
 
 def test_of_frames_that_resemble_each_other_one_is_chosen(
@@ -152,7 +153,7 @@ def test_sources_that_found_no_place_are_doubted(
     )
     record = design(spec(pool, held_out, groups=tmp_path / "g.csv"), tmp_path / "set")
     assert len(record.coverage.missing) == 16
-    assert "and 8 more: ask for more --frames" in doubts(record)[0]
+    assert "and 8 more: ask for more --frames" in set_doubts(record)[0]
 
 
 def test_a_changed_frame_is_noticed(pool: Path, held_out: Path, tmp_path: Path) -> None:
@@ -264,3 +265,19 @@ def test_a_set_never_replaces_the_frames_that_it_is_chosen_from(
         with pytest.raises(SpecError, match="holds the frames to choose from"):
             design(replace(asked, data=again, frames=2), tmp_path / "set")
     assert sorted(path.name for path in (tmp_path / "set").rglob("*")) == before
+
+
+def test_frames_without_content_are_not_chosen_from_and_are_named(
+    pool: Path, held_out: Path, tmp_path: Path
+) -> None:
+    """Each is as far from all others as a rare one."""
+    for number in range(3):
+        black = np.full((60, 80, 3), number, np.uint8)
+        cv2.imwrite(str(pool / "images" / f"black_{number}.png"), black)
+        cv2.imwrite(str(pool / "masks" / f"black_{number}.png"), black[:, :, 0] * 0)
+    told: list[str] = []
+    wanted = DesignSpec(data=pool, frames=24, evaluation=held_out, stability=False)
+    record = design(wanted, tmp_path / "set", narrate=told.append)
+    assert record.pool == 24
+    assert not any(frame.print.stem.startswith("black") for frame in record.frames)
+    assert "3 frames show nothing, and are not chosen from: black_0, black_1, black_2" in told

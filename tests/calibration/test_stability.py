@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from lightawnet_edge.calibration.design import design
+from lightawnet_edge.calibration.judgement import STRANGE, set_doubts
 from lightawnet_edge.calibration.pool import DesignSpec
 from lightawnet_edge.calibration.ranges import Histogram, Range, clip
 from lightawnet_edge.calibration.record import LayerRange, Stability
 from lightawnet_edge.calibration.stability import scale_stability
-from lightawnet_edge.calibration.summary import doubts
 from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.model.checkpoint import load_checkpoint
 from lightawnet_edge.model.metadata import read_metadata
@@ -90,5 +90,18 @@ def test_a_doubt_names_the_methods_whose_scales_still_move(
     stability = Stability(weights="w", frames=4, half=2, layers=(moving,))
     spec = DesignSpec(data=pool, frames=4)
     record = replace(design(spec, tmp_path / "set"), stability=stability)
-    (doubt,) = [one for one in doubts(record) if one.startswith("scales")]
+    (doubt,) = [one for one in set_doubts(record) if one.startswith("scales")]
     assert doubt.startswith("scales by min-max still change by 50% in the middle layer between 2")
+
+
+def test_a_set_that_is_strange_to_the_weights_is_doubted(
+    checkpoint: Path, pool: Path, held_out: Path, tmp_path: Path
+) -> None:
+    wanted = DesignSpec(data=pool, frames=8, evaluation=held_out, weights=str(checkpoint))
+    record = design(wanted, tmp_path / "set")
+    assert record.stability is not None
+    assert record.stability.mismatch is not None
+    assert record.stability.mismatch > STRANGE
+    assert any("not like those that 'tiny' was trained on" in one for one in set_doubts(record))
+    known = replace(record, stability=replace(record.stability, mismatch=STRANGE))
+    assert not any("not like those" in one for one in set_doubts(known))

@@ -19,11 +19,15 @@ import typer
 from typer.testing import CliRunner
 
 from lightawnet_edge import __version__
+from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.store import sha256_of
 from lightawnet_edge.cli import app
 from lightawnet_edge.cli.examples import EXAMPLES
+from lightawnet_edge.model.checkpoint import save_checkpoint
+from lightawnet_edge.model.metadata import CheckpointMeta
+from lightawnet_edge.specs import ColorOrder, Normalization, Size
 from tests.cli.conftest import Cli
-from tests.conftest import MakeBundle
+from tests.conftest import MakeBundle, random_network
 
 Bundles = dict[tuple[str, str], Path]
 
@@ -497,6 +501,29 @@ def test_card_writes_markdown_from_an_evaluation_and_does_not_overwrite(
     assert again.code == 2
     assert "Replace it with --force" in again.err
     assert cli(*command, "--force").code == 0
+
+
+def test_packaged_frames_are_no_default_for_gray_networks(
+    cli: Cli, tmp_path: Path, make_bundle: MakeBundle
+) -> None:
+    weights = tmp_path / "ct.safetensors"
+    meta = CheckpointMeta(in_channels=1, size=Size(32, 48))
+    save_checkpoint(weights, random_network(in_channels=1).state_dict(), meta)
+    gray = Contract(
+        frame=Size(16, 32), color=ColorOrder.GRAY, network=Size(16, 32),
+        normalization=Normalization(), threshold=0.5, probability=True,
+    )  # fmt: skip
+    bundle = make_bundle("ct", contract=gray).path
+    for command, remedy in (
+        (["export", weights, "--out", tmp_path], "--calibration DIR"),
+        (["inspect", "--routing", weights], "--calibration DIR"),
+        (["sensitivity", bundle], "--data DIR"),
+        (["bench", bundle], "--data DIR"),
+    ):
+        done = cli(*command)
+        assert done.code == 2, done.err
+        assert "'ct' takes gray frames, and the packaged ones are colonoscopy" in done.err
+        assert f"Give {remedy} of frames of its own domain" in done.err
 
 
 def test_inspect_routing_says_what_freezing_each_layer_costs(

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from lightawnet_edge.cli import terminal
 from lightawnet_edge.data.overheard import overhear
+from lightawnet_edge.progress import Step
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,19 @@ def test_a_command_line_is_recorded_as_given_from_the_working_folder(
     assert terminal.command_line() == (
         "lightawnet-edge", "bench", "data", "--split=a b.txt", f"/mnt{tmp_path}/x", "caf\\xe9",
     )  # fmt: skip
+
+
+def test_what_is_told_while_a_bar_is_drawn_stands_above_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raw = io.StringIO()
+    console = Console(file=raw, force_terminal=True, width=80)
+    monkeypatch.setattr(terminal, "err_console", Console(stderr=True, force_terminal=True))
+    monkeypatch.setattr(terminal, "bar_console", lambda: console)
+    with terminal.progress_bar() as show:
+        show(Step("first", 3, 4))
+        terminal.narrate("something is going on")
+        show(Step("second", 0, 4))
+    assert "something is going on" in raw.getvalue()
+    assert "0/4" in raw.getvalue(), "a new stage begins anew"
+    assert not terminal._drawn

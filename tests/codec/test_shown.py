@@ -17,8 +17,8 @@ from lightawnet_edge.benchmarks import report as bench_report
 from lightawnet_edge.benchmarks import result as bench_result
 from lightawnet_edge.benchmarks import verdict
 from lightawnet_edge.benchmarks.result import BenchResult
+from lightawnet_edge.calibration import judgement, summary
 from lightawnet_edge.calibration import record as set_record
-from lightawnet_edge.calibration import summary
 from lightawnet_edge.calibration.record import SetRecord
 from lightawnet_edge.codec import CodecError, dumps, encode, loads
 from lightawnet_edge.evaluation import card_text, evaluation
@@ -45,14 +45,14 @@ def show_result(result: BenchResult) -> None:
 def show_evaluation(result: Evaluation) -> None:
     display(evaluation_report.console(result))
     sources = Sources(
-        result=result, stages=(), also=(result,), leakage=(), notes="", hardware="",
+        result=result, stages=(), also=(result,), leakage=(), untold=(), notes="", hardware="",
         data_license="", attribution="", worst=None,
     )  # fmt: skip
     assert card_text.render(sources)
 
 
 def show_set(record: SetRecord) -> None:
-    summary.doubts(record)
+    judgement.set_doubts(record)
     display(summary.console(record))
 
 

@@ -423,7 +423,7 @@ def test_a_region_of_the_whole_frame_is_none(checkpoint: Path, tmp_path: Path) -
         resolve(spec(checkpoint, tmp_path, frame=Size(96, 128), crop=Region(0, 0, 129, 96)))
 
 
-def test_a_gray_network_with_minmax_scaling_runs_whole(tmp_path: Path) -> None:
+def test_a_gray_network_with_minmax_scaling_runs_whole(dataset: Path, tmp_path: Path) -> None:
     weights = tmp_path / "ct.safetensors"
     meta = CheckpointMeta(
         in_channels=1, size=Size(32, 48), normalization=Normalization(method="minmax")
@@ -433,7 +433,8 @@ def test_a_gray_network_with_minmax_scaling_runs_whole(tmp_path: Path) -> None:
         SpecError, match=r"Color 'rgb' does not fit 'ct', a network of 1 input channel:"
     ):
         export(spec(weights, tmp_path, color=ColorOrder.RGB))
-    bundle = export(spec(weights, tmp_path, routing=Routing.STATIC)).bundle
+    wanted = spec(weights, tmp_path, routing=Routing.STATIC, calibration=dataset)
+    bundle = export(wanted).bundle
     assert bundle.path.name == "ct-onnx-fp32-static"
     with Segmenter.load(bundle.path) as segmenter:
         frame = blobs(1, Size(32, 48))[0][0][:, :, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,9 @@ from lightawnet_edge.bundle.limits import AgreementLimits
 from lightawnet_edge.bundle.manifest import Manifest, Source
 from lightawnet_edge.calibration.frames import CalibrationSet, tell_of
 from lightawnet_edge.codec import encode
+from lightawnet_edge.data.pixels import UInt8
 from lightawnet_edge.graph.simulation import simulated
-from lightawnet_edge.progress import Narrate
+from lightawnet_edge.progress import Narrate, Stage
 from lightawnet_edge.scores.agreement import shows_lesion
 from lightawnet_edge.specs import Precision, State
 from lightawnet_edge.targets.making import DEVICE_GRAPH, Made, Order, Prepared, Request, conv_layers
@@ -75,13 +77,18 @@ def _make(request: Request, build: DeviceBuild, check: CalibrationSet, order: Or
     contract = request.contract
     if check is not request.calibration:
         tell_of(check, order.narrate, masks=True)
+
+    def told(stage: str, frames: CalibrationSet) -> Iterator[UInt8]:
+        counted = Stage(stage, len(frames), order.on_step)
+        return counted.over(frames.frames(contract.camera))
+
     typed = typed_graph(
         order,
         Wanted(
             precision=request.precision,
             typed=build.platform.typed,
-            frames=partial(request.calibration.frames, contract.camera),
-            check=partial(check.frames, contract.camera),
+            frames=partial(told, "looking at ranges", request.calibration),
+            check=partial(told, "comparing with FP32", check),
             truths=partial(check.truths, contract.frame) if check.has_masks else None,
         ),
     )
