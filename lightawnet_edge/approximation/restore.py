@@ -15,6 +15,7 @@ from lightawnet_edge.bundle.choices import RestoreRecord, RestoreStep
 from lightawnet_edge.bundle.engine import parts
 from lightawnet_edge.errors import CheckFailedError
 from lightawnet_edge.progress import Narrate, OnStep, Stage
+from lightawnet_edge.scores.text import change_text
 from lightawnet_edge.specs import Precision
 
 CANDIDATES = 12
@@ -77,13 +78,13 @@ def restore(
             record = replace(
                 record, steps=(*record.steps, RestoreStep(layer=layer, dice_drop=drop))
             )
-            narrate(f"{layer} back in float: {drop:+.4f} Dice lost")
+            narrate(f"{layer} back in float: Dice change {change_text(drop)}")
             if drop <= max_dice_drop:
                 return record
     raise CheckFailedError(
-        f"INT8 costs {record.dice_drop:+.4f} Dice on {record.frames} frames, and "
-        f"{record.left:+.4f} with {len(record.steps)} layers back in float, expected at most "
-        f"{max_dice_drop:g}. No "
+        f"INT8 changes Dice by {change_text(record.dice_drop)} on {record.frames} frames, and by "
+        f"{change_text(record.left)} with {len(record.steps)} layers back in float, expected a "
+        f"drop of at most {max_dice_drop:g}. No "
         "bundle was written; raise --max-dice-drop, give more frames with --calibration, or export "
         "with --fp32."
     )

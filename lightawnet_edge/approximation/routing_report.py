@@ -7,15 +7,14 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from rich import box
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from lightawnet_edge.approximation.routing_study import RoutingStudy
 from lightawnet_edge.benchmarks.figures import COLORS, LIGHT
-from lightawnet_edge.scores.intervals import Interval
 from lightawnet_edge.scores.latency import MIN_FRAMES
+from lightawnet_edge.scores.text import change_texts
+from lightawnet_edge.tables import Fitted, plain_table
 
 SCHEMA = 1  # 1: first version. Say here what every later number changed.
 _SIZE_IN = (8.0, 3.6)
@@ -31,11 +30,11 @@ def truth_text(found: RoutingStudy) -> str:
 
 def console(found: RoutingStudy, name: str) -> Group:
     """One block a row, in the order of the network, and all of them frozen at the end."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = plain_table()
     table.add_column("frozen", no_wrap=True)
-    table.add_column("experts %")
-    table.add_column("spread %")
-    for title in ("varying", "Dice lost", "95 %", "SNR dB"):
+    table.add_column("experts %", no_wrap=True)
+    table.add_column("spread %", no_wrap=True)
+    for title in ("varying", "Dice change", "95 %", "SNR dB"):
         table.add_column(title, justify="right", no_wrap=True)
     for block in found.blocks:
         table.add_row(
@@ -43,10 +42,10 @@ def console(found: RoutingStudy, name: str) -> Group:
             " ".join(f"{100 * value:.0f}" for value in block.mean),
             " ".join(f"{100 * value:.1f}" for value in block.spread),
             f"{block.varying_energy:.2%}",
-            *_drop(block.dice_drop),
+            *change_texts(block.dice_drop),
             f"{block.snr_db:.1f}",
         )
-    table.add_row("all", "", "", "", *_drop(found.all_drop), f"{found.all_snr_db:.1f}")
+    table.add_row("all", "", "", "", *change_texts(found.all_drop), f"{found.all_snr_db:.1f}")
     notes = [
         f"means, spreads: {found.calibrated_frames} frames; costs: {len(found.dice)} others",
         f"Dice is measured against {truth_text(found)}",
@@ -55,7 +54,8 @@ def console(found: RoutingStudy, name: str) -> Group:
     ]
     if len(found.dice) < MIN_FRAMES:
         notes.append(f"{len(found.dice)} frames are few: intervals of Dice are too narrow")
-    return Group(Text(f"routing of {name}", "bold"), table, *(Text(note, "dim") for note in notes))
+    head = Text(f"routing of {name}", "bold")
+    return Group(head, Fitted(table), *(Text(note, "dim") for note in notes))
 
 
 def document(found: RoutingStudy, name: str) -> dict[str, Any]:
@@ -104,19 +104,15 @@ def picture(found: RoutingStudy, name: str) -> bytes:
     weights.set_title(f"{name}: weight of each expert, mean and spread", fontsize=9, loc="left")
     drops = [block.dice_drop for block in found.blocks] + [found.all_drop]
     for index, drop in enumerate(drops):
-        costs.plot([index, index], [drop.low, drop.high], color=LIGHT.ink, lw=1)
-        costs.plot(index, drop.mean, "o", ms=4, color=COLORS[1])
+        costs.plot([index, index], [-drop.high, -drop.low], color=LIGHT.ink, lw=1)
+        costs.plot(index, -drop.mean, "o", ms=4, color=COLORS[1])
     costs.axhline(0, color=LIGHT.ink, lw=0.8)
     costs.set_xticks(range(len(drops)), [*blocks, "all"])
-    title = f"Dice lost when frozen, 95 %, {len(found.dice)} frames"
+    title = f"change of Dice when frozen, 95 %, {len(found.dice)} frames"
     costs.set_title(title, fontsize=9, loc="left")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
-
-
-def _drop(drop: Interval) -> tuple[str, str]:
-    return f"{drop.mean:+.4f}", f"{drop.low:+.4f} … {drop.high:+.4f}"
 
 
 def _finite(value: float) -> float | None:

@@ -7,25 +7,25 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from rich import box
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from lightawnet_edge.approximation.sensitivity import LayerSensitivity, Sensitivity
 from lightawnet_edge.codec import encode
 from lightawnet_edge.scores.intervals import Interval, mean_interval
 from lightawnet_edge.scores.latency import MIN_FRAMES
+from lightawnet_edge.scores.text import change_texts
+from lightawnet_edge.tables import Fitted, plain_table
 
 SCHEMA = 1  # 1: first version. Say here what every later number changed.
 
 
 def console(found: Sensitivity, name: str) -> Group:
     """One layer a row, the worst first."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = plain_table()
     table.add_column("layer", no_wrap=True)
     table.add_column("ran in", no_wrap=True)
-    for title in ("MACs", "SQNR dB", "Dice regained", "95 %"):
+    for title in ("MACs", "SQNR dB", "Dice change", "95 %"):
         table.add_column(title, justify="right", no_wrap=True)
     for layer in found.layers:
         table.add_row(
@@ -36,17 +36,17 @@ def console(found: Sensitivity, name: str) -> Group:
             *_gain(layer),
         )
     drop = _drop(found)
-    cost = f"{drop.mean:+.4f} Dice ({drop.low:+.4f} … {drop.high:+.4f})"
+    change = "{} (95 %: {})".format(*change_texts(drop))
     notes = [
-        f"INT8 costs {cost} against FP32 on {len(found.dice)} frames",
+        f"INT8 changes Dice by {change} against FP32 on {len(found.dice)} frames; minus is worse",
         "SQNR: energy of the FP32 result over that of the error, which earlier layers add to",
-        "Dice regained: with that layer alone in float; measured for the noisiest layers",
+        "Dice change: with that layer alone in float; measured for the noisiest layers",
         f"masks of the copy that shows results: {found.masks_differ:.4%} of the pixels differ",
     ]
     if len(found.dice) < MIN_FRAMES:
         notes.append(f"{len(found.dice)} frames are few: intervals of Dice are too narrow")
     head = Text(f"sensitivity of {name}", "bold")
-    return Group(head, table, *(Text(note, "dim") for note in notes))
+    return Group(head, Fitted(table), *(Text(note, "dim") for note in notes))
 
 
 def document(found: Sensitivity, name: str) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _gain(layer: LayerSensitivity) -> tuple[str, str]:
     gain = layer.gain
     if gain is None:
         return "–", ""
-    return f"{gain.mean:+.4f}", f"{gain.low:+.4f} … {gain.high:+.4f}"
+    return change_texts(Interval(-gain.mean, -gain.high, -gain.low))
 
 
 def _drop(found: Sensitivity) -> Interval:

@@ -8,7 +8,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -23,12 +22,14 @@ from lightawnet_edge.codec import dumps
 from lightawnet_edge.data.faults import printable
 from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.scores import latency as stats
-from lightawnet_edge.scores.text import dice_texts, milliseconds, percent
+from lightawnet_edge.scores.text import change_texts, milliseconds, percent
+from lightawnet_edge.tables import Fitted, plain_table
 
 PAGE_NEEDS = ("jinja2", "matplotlib")
 """Modules that a page is made with."""
 HTML, JSON = "report.html", "report.json"
 _MB = 1e6
+_HEADINGS = ("p50 ms\n/ min", "p90", "p99", "start s\n/ MB", "Dice\n/ IoU", "Dice change\n/ 95 %")
 _STYLES = {"failed": "red", "doubt": "yellow"}
 
 
@@ -70,11 +71,11 @@ def folder_name(result: BenchResult) -> str:
 
 
 def console(result: BenchResult) -> Group:
-    """Everything for the terminal, within 80 columns: verdict, table, failures, GPU, doubts."""
+    """Everything for the terminal, within any width: verdict, table, failures, GPU, doubts."""
     notes = Table.grid(padding=(0, 1))
     for label, text in _notes(result):
         notes.add_row(Text(label, _STYLES.get(label, "")), Text(text))
-    return Group(Text(headline(result), "bold"), table(result), notes)
+    return Group(Text(headline(result), "bold"), Fitted(table(result)), notes)
 
 
 def _notes(result: BenchResult) -> Iterator[tuple[str, str]]:
@@ -85,7 +86,7 @@ def _notes(result: BenchResult) -> Iterator[tuple[str, str]]:
     if result.gpu is not None:
         yield "gpu", gpu_text(result)
     yield from (("gpu", f"{one.bundle}: {device_line(one)}") for one in records if one.runs_on_gpu)
-    yield from (("lost", text) for text in _against(result))
+    yield from (("Dice", text) for text in _against(result))
     yield from (("doubt", text) for text in result.doubts)
     for record in records:
         if record.doubts:
@@ -93,7 +94,7 @@ def _notes(result: BenchResult) -> Iterator[tuple[str, str]]:
 
 
 def _against(result: BenchResult) -> list[str]:
-    """What each engine's Dice lost is measured against, where that is not one for all."""
+    """What each engine's change of Dice is measured against, where that is not one for all."""
     pairs = [
         (record.bundle, record.baseline)
         for record in result.records
@@ -106,9 +107,9 @@ def _against(result: BenchResult) -> list[str]:
 
 def table(result: BenchResult) -> Table:
     """One engine a row, fastest first; two lines each."""
-    found = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    found.add_column("engine\nexecuted", overflow="fold", max_width=32)
-    for heading in ("p50 ms\nmin", "p90", "p99", "start s\nMB", "Dice\nIoU", "Dice lost\n95 %"):
+    found = plain_table()
+    found.add_column("engine\n/ executed", overflow="fold", max_width=32)
+    for heading in _HEADINGS:
         found.add_column(heading, justify="right", no_wrap=True)
     for record in fastest_first(result.records):
         found.add_row(*(Text(f"{first}\n{second}") for first, second in _cells(record)))
@@ -124,7 +125,7 @@ def _cells(record: Record) -> list[tuple[str, str]]:
         (milliseconds(latency.p99_s), ""),
         (f"{record.cold_start_s:.2f}", "–" if memory is None else f"{memory / _MB:.0f}"),
         (f"{accuracy['dice']:.4f}", f"{accuracy['iou']:.4f}"),
-        _loss(record, 3),
+        _change(record, 3),
     ]
 
 
@@ -148,7 +149,7 @@ def html(result: BenchResult) -> str:
     environment.filters |= {
         "conditions": conditions,
         "executed": executed_text,
-        "loss": _loss,
+        "change": _change,
         "megabytes": _megabytes,
         "ms": milliseconds,
         "outline": outline,
@@ -167,12 +168,13 @@ def _context(result: BenchResult) -> dict[str, Any]:
         "result": result,
         "records": records,
         "colors": figures.colors_of(records),
+        "baseline_color": figures.BASELINE_COLOR,
         "headline": headline(result),
         "tiles": tiles(result),
         "deadline_s": deadline_s,
         "latency": figures.latency_figure(records, deadline_s),
-        "trade": figures.trade_figure(records),
-        "drops": figures.drop_figure(records) if compared else None,
+        "trade": figures.trade_figure(records) if len(records) > 1 else None,
+        "changes": figures.change_figure(records) if compared else None,
         "pictures": {picture.frame: picture for picture in result.pictures},
         "visible_drop": VISIBLE_DROP,
         "stats": stats,
@@ -187,10 +189,10 @@ def outline(contours: Contours) -> str:
     return "".join(f"M{line}Z" for line in lines)
 
 
-def _loss(record: Record, digits: int = 4) -> tuple[str, str]:
+def _change(record: Record, digits: int = 4) -> tuple[str, str]:
     if record.is_baseline or record.dice_drop is None:
         return "–", ""
-    return dice_texts(record.dice_drop, digits)
+    return change_texts(record.dice_drop, digits)
 
 
 def _megabytes(size: int | None) -> str:

@@ -11,7 +11,7 @@ from lightawnet_edge.benchmarks.records import Record
 from lightawnet_edge.benchmarks.result import BenchResult
 from lightawnet_edge.scores.intervals import Interval, mean_interval
 from lightawnet_edge.scores.latency import MAX_OTHERS, is_steady
-from lightawnet_edge.scores.text import dice_texts, milliseconds, percent
+from lightawnet_edge.scores.text import change_texts, milliseconds, percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +29,39 @@ def fastest_first(records: Sequence[Record]) -> list[Record]:
 
 
 def headline(result: BenchResult) -> str:
-    """Which engine is fastest, and what that costs where its frames are known to fit."""
-    best, second = _best(result), _second(result)
-    unsure = second is not None and not lead(best, second).excludes_zero
-    rival = f", not to be told apart from {second.bundle}" if second and unsure else ""
-    text = f"{best.bundle} is the fastest{rival}: {milliseconds(best.latency.p50_s)} ms per frame"
+    """Which engine is fastest, and how its Dice changes where its frames are known to fit."""
+    best = _best(result)
+    text = _fastest(best, _second(result))
     doubted = best.bundle in result.unfit
-    cost = f", {_cost(best.dice_drop)}" if best.dice_drop is not None and not doubted else ""
+    drop = None if doubted else best.dice_drop
+    change = "" if drop is None else f"; {_change(best, drop)}"
     if doubted:
         text += " (its Dice is left out: the frames may be of another domain)"
     baseline = result.baseline_of(best)
     if (unrest := disturbance(result, *filter(None, (best, baseline)))) is not None:
-        return f"{text}{cost}. How much faster is left out: {unrest}."
+        return f"{text}{change}. How much faster is left out: {unrest}."
     if baseline is None:
-        return f"{text}{cost}."
-    speed = baseline.latency.p50_s / best.latency.p50_s
-    return f"{text}, {speed:.1f} times as fast as {_called(baseline, best)}{cost}."
+        return f"{text}{change}."
+    return f"{text}, {_against(best, baseline)}{change}."
+
+
+def _fastest(best: Record, second: Record | None) -> str:
+    time = f"{milliseconds(best.latency.p50_s)} ms"
+    if second is None:
+        return f"{best.bundle} takes {time} per frame"
+    if lead(best, second).excludes_zero:
+        return f"{best.bundle} is the fastest: {time} per frame"
+    return (
+        f"{best.bundle} and {second.bundle} are the fastest, not to be told apart: {time} and "
+        f"{milliseconds(second.latency.p50_s)} ms per frame"
+    )
+
+
+def _against(best: Record, baseline: Record) -> str:
+    called = _called(baseline, best)
+    if not lead(best, baseline).excludes_zero:
+        return f"not to be told apart from {called}"
+    return f"{baseline.latency.p50_s / best.latency.p50_s:.1f} times as fast as {called}"
 
 
 def _called(baseline: Record, best: Record) -> str:
@@ -94,9 +111,9 @@ def tiles(result: BenchResult) -> list[Tile]:
         ),
     ]
     if (drop := best.dice_drop) is not None and best.bundle not in result.unfit:
-        mean, interval = dice_texts(drop)
+        mean, interval = change_texts(drop)
         found.insert(
-            2, Tile("Dice lost against FP32", mean, f"95 %: {interval}. {_meaning(best, drop)}")
+            2, Tile("Dice change against FP32", mean, f"95 %: {interval}. {_meaning(best, drop)}")
         )
     return found
 
@@ -111,11 +128,12 @@ def _best(result: BenchResult) -> Record:
     return fastest_first([record for record in result.records if not record.is_baseline])[0]
 
 
-def _cost(drop: Interval) -> str:
-    amount = f"{abs(drop.mean):.4f}"
+def _change(record: Record, drop: Interval) -> str:
+    mean, interval = change_texts(drop, 3)
+    frames = f"{len(record.scores)} frames (95 %: {interval})"
     if not drop.excludes_zero:
-        return "without a loss of Dice that can be measured here"
-    return f"for {amount} Dice" if drop.mean > 0 else f"and {amount} Dice better"
+        return f"its Dice cannot be told from that of FP32 on {frames}"
+    return f"its Dice changes by {mean} on {frames}"
 
 
 def _meaning(record: Record, drop: Interval) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lightawnet_edge.scores.text import change_text
 from lightawnet_edge.specs import Method
 
 
@@ -103,10 +104,11 @@ class RestoreRecord:
 
     def __str__(self) -> str:
         truth = "" if self.has_truth else " with the FP32 masks"
+        kind = "held-out" if self.held_out else "calibration"
         return (
-            f"costs {self.left:+.4f} Dice{truth} of at most {self.max_dice_drop:g} "
-            f"({self.frames} {'held-out' if self.held_out else 'calibration'} frames); back in "
-            f"float: {', '.join(step.layer for step in self.steps) or 'nothing'}"
+            f"Dice{truth} changes by {change_text(self.left)}, a drop of {self.max_dice_drop:g} "
+            f"allowed ({self.frames} {kind} frames); back in float: "
+            f"{', '.join(step.layer for step in self.steps) or 'nothing'}"
         )
 
 

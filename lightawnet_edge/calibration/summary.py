@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -10,13 +9,14 @@ from rich.text import Text
 from lightawnet_edge.calibration.features import SOURCE_DISTANCE
 from lightawnet_edge.calibration.judgement import listed, set_doubts
 from lightawnet_edge.calibration.record import Coverage, SetRecord, Span, Stability
+from lightawnet_edge.tables import Fitted, plain_table
 
 
 def console(record: SetRecord) -> Group:
     """Everything for the terminal, within 80 columns: what was chosen, coverage, doubts."""
     lines = [Text(line) for line in (*_facts(record), *_stability(record.stability))]
     noted = [Text.assemble(("doubt ", "yellow"), doubt) for doubt in set_doubts(record)]
-    return Group(Text(headline(record), "bold"), _table(record.coverage), *lines, *noted)
+    return Group(Text(headline(record), "bold"), Fitted(_table(record.coverage)), *lines, *noted)
 
 
 def headline(record: SetRecord) -> str:
@@ -60,9 +60,9 @@ def _stability(stability: Stability | None) -> list[str]:
 
 
 def _table(coverage: Coverage) -> Table:
-    found = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    found.add_column("feature\nframes that have it")
-    for heading in ("pool min\nset", "5 %", "median", "95 %", "max"):
+    found = plain_table()
+    found.add_column("feature\n/ frames that have it")
+    for heading in ("pool min\n/ set", "5 %", "median", "95 %", "max"):
         found.add_column(heading, justify="right", no_wrap=True)
     found.add_column("range\nspanned", justify="right", no_wrap=True)
     for span in coverage.spans:

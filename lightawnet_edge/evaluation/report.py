@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +12,7 @@ from lightawnet_edge.data.faults import listed
 from lightawnet_edge.evaluation.evaluation import SIZES, Evaluation, Summary
 from lightawnet_edge.scores.intervals import Interval
 from lightawnet_edge.scores.latency import MIN_FRAMES
+from lightawnet_edge.tables import Fitted, plain_table
 
 HEADINGS = ("frames", "Dice", "IoU", "precision", "recall", "HD95 px", "HD95 %")
 _NAME_LETTERS = 14
@@ -61,7 +61,7 @@ def notes(result: Evaluation) -> list[str]:
 
 
 def console(result: Evaluation) -> Group:
-    """Everything for the terminal, within 80 columns."""
+    """Everything for the terminal."""
     weights = result.weights
     head = Text(f"{weights.name} at {result.size}: Dice {result.overall.dice.mean:.4f}", "bold")
     source = Text(
@@ -70,12 +70,13 @@ def console(result: Evaluation) -> Group:
         + f"; weights {weights.sha256[:12]}, frames {result.frames_sha256[:12]}",
         "dim",
     )
-    return Group(head, source, table(result), *(Text(note) for note in notes(result)))
+    return Group(head, source, Fitted(table(result)), *(Text(note) for note in notes(result)))
 
 
 def table(result: Evaluation) -> Table:
     """A row for each part of the frames; two lines each: mean, and 95 % interval."""
-    found = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    found = plain_table()
+    found.padding = 0
     found.add_column(HEADINGS[0], overflow="fold", max_width=_NAME_LETTERS)
     for heading in HEADINGS[1:]:
         found.add_column(heading, justify="right", no_wrap=True)

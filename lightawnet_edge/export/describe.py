@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.manifest import Manifest
+from lightawnet_edge.scores.text import change_text
 from lightawnet_edge.specs import Precision
 from lightawnet_edge.targets.tensorrt.kit_text import describe_kit, next_steps
 
@@ -65,9 +66,10 @@ def _chosen_text(manifest: Manifest) -> str:
     chosen = manifest.chosen
     if chosen is None:
         return ""
-    truth = "Dice" if chosen.has_truth else "Dice against the dynamic network's own mask"
+    truth = "" if chosen.has_truth else " against the dynamic network's own mask"
     return (
         f"  freezes   {', '.join(chosen.frozen) or 'nothing'}; dynamic: "
-        f"{', '.join(chosen.dynamic) or 'nothing'}; costs {chosen.dice_drop:.4f} {truth} of at "
-        f"most {chosen.max_dice_drop:g} ({chosen.measured_frames} frames)\n"
+        f"{', '.join(chosen.dynamic) or 'nothing'}; Dice{truth} changes by "
+        f"{change_text(chosen.dice_drop)}, a drop of {chosen.max_dice_drop:g} allowed "
+        f"({chosen.measured_frames} frames)\n"
     )

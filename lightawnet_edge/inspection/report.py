@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +16,7 @@ from lightawnet_edge.codec import encode
 from lightawnet_edge.inspection.inspection import Inspection
 from lightawnet_edge.scores.text import milliseconds, percent
 from lightawnet_edge.specs import State
+from lightawnet_edge.tables import Fitted, plain_table
 
 _NAMED = 5
 """Layers, and kinds of work, that a sentence names."""
@@ -57,15 +57,15 @@ def console(found: Inspection) -> Group:
         notes.add_row(Text("doubt", "yellow"), Text(doubt))
     parts = [Text(head, "bold"), Text(_source(found), "dim"), Text(verdict(found))]
     tables = [convolutions(found), *([work(found)] if found.profile is not None else [])]
-    return Group(*parts, *tables, notes)
+    return Group(*parts, *map(Fitted, tables), notes)
 
 
 def convolutions(found: Inspection) -> Table:
     """One convolution a row, in the order of the network."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = plain_table()
     table.add_column("convolution", no_wrap=True)
-    table.add_column("asked")
-    table.add_column("ran" if _ran(found) else "planned")
+    table.add_column("asked", no_wrap=True)
+    table.add_column("ran" if _ran(found) else "planned", no_wrap=True)
     table.add_column("kernel", overflow="fold")
     timed = found.profile is not None
     for heading in ("MACs\n%", *(("time\nms", "\n%") if timed else ())):
@@ -84,7 +84,7 @@ def convolutions(found: Inspection) -> Table:
 
 def work(found: Inspection) -> Table:
     """Time by kind of work, and its sum against a whole call."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_footer=True)
+    table = plain_table(footer=True)
     profile = found.profile
     whole = "" if profile is None else milliseconds(profile.layers_s)
     table.add_column("work", footer="sum")

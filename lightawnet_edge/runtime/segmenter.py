@@ -15,6 +15,7 @@ from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.manifest import Manifest
 from lightawnet_edge.bundle.trust import UNSIGNED, Trust
 from lightawnet_edge.errors import ArtifactError, SpecError
+from lightawnet_edge.runtime.layouts import rearranged
 from lightawnet_edge.specs import ColorOrder
 from lightawnet_edge.targets import table
 from lightawnet_edge.targets.base import DeviceTime, Session
@@ -162,12 +163,13 @@ class Segmenter:
         if frame.shape != contract.frame_shape:
             raise SpecError(
                 f"Frame has shape {frame.shape}, bundle '{self.manifest.name}' takes "
-                f"{contract.frame_shape} ({contract.color}). {_remedy(frame.shape, contract)}"
+                f"{contract.frame_shape} ({contract.color}). {_remedy(frame, contract)}"
             )
 
 
-def _remedy(shape: tuple[int, ...], contract: Contract) -> str:
+def _remedy(frame: NDArray[Any], contract: Contract) -> str:
     """What to do about a frame that is not of the contract's shape."""
+    shape = frame.shape
     size = size_of(shape, contract.color)
     if size is None and contract.color is not ColorOrder.GRAY:
         for color in (ColorOrder.NV12, ColorOrder.YUY2, ColorOrder.RGB):
@@ -177,5 +179,7 @@ def _remedy(shape: tuple[int, ...], contract: Contract) -> str:
                     f"Give {contract.color} frames, or export a bundle for frames like this one: "
                     f"--color {color} --frame {other}."
                 )
+    if contract.color.chroma is None and (told := rearranged(frame, contract.frame_shape)):
+        return told
     given = "x".join(map(str, shape[:2])) if len(shape) >= 2 else "HEIGHTxWIDTH"
     return f"Scale the frame, or export a bundle for this size: --frame {size or given}."

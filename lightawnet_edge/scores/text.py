@@ -1,8 +1,11 @@
-"""Numbers as text, rounded the same wherever they are shown."""
+"""Numbers as text, rounded the same wherever they are shown; standard library only."""
 
 from __future__ import annotations
 
-from lightawnet_edge.scores.intervals import Interval
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lightawnet_edge.scores.intervals import Interval
 
 
 def milliseconds(seconds: float) -> str:
@@ -11,10 +14,16 @@ def milliseconds(seconds: float) -> str:
     return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
-def dice_texts(drop: Interval, digits: int = 4) -> tuple[str, str]:
-    """A drop of Dice and its interval; a rounded zero has no sign."""
-    mean, low, high = (_signed(value, digits) for value in (drop.mean, drop.low, drop.high))
+def change_texts(drop: Interval, digits: int = 4) -> tuple[str, str]:
+    """The change of Dice that a drop is, and its interval: wherever it is shown, minus is worse."""
+    mean, low, high = (change_text(value, digits) for value in (drop.mean, drop.high, drop.low))
     return mean, f"{low} … {high}"
+
+
+def change_text(drop: float, digits: int = 4) -> str:
+    """The change of Dice that a drop is; a rounded zero has no sign."""
+    text = f"{-drop:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 
 def percent(share: float) -> str:
@@ -22,8 +31,3 @@ def percent(share: float) -> str:
     if share >= 1:
         return "100 %"
     return f"{min(100 * share, 99.9):.1f}".removesuffix(".0") + " %"
-
-
-def _signed(value: float, digits: int) -> str:
-    text = f"{value:+.{digits}f}"
-    return text[1:] if float(text) == 0 else text.replace("-", "−")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from lightawnet_edge.benchmarks.figures import BASELINE_COLOR, colors_of
 from lightawnet_edge.benchmarks.provenance import Provenance
 from lightawnet_edge.benchmarks.report import (
     console,
@@ -28,9 +29,9 @@ from lightawnet_edge.codec import json_text
 from lightawnet_edge.errors import BackendUnavailableError
 
 
-def text_of(result: Any) -> str:
+def text_of(result: Any, width: int = 80) -> str:
     file = io.StringIO()
-    Console(file=file, width=80).print(console(result))
+    Console(file=file, width=width).print(console(result))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
@@ -39,13 +40,13 @@ def test_the_terminal_shows_verdict_table_failures_and_doubts(
 ) -> None:
     assert text_of(make_result(failures=(failure,))) == (
         "polyp-openvino-int8 is the fastest: 8.08 ms per frame, 10.0 times as fast as\n"
-        "PyTorch, for 0.0200 Dice.\n"
+        "PyTorch; its Dice changes by −0.020 on 4 frames (95 %: −0.040 … −0.005).\n"
         "\n"
-        " engine                   p50 ms              start s    Dice        Dice lost\n"
-        " executed                    min   p90   p99       MB     IoU             95 %\n"
+        " engine                   p50 ms              start s    Dice      Dice change\n"
+        " / executed                / min   p90   p99     / MB   / IoU           / 95 %\n"
         " ─────────────────────────────────────────────────────────────────────────────\n"
-        " polyp-openvino-int8        8.08  8.14  8.15     0.50  0.7300           +0.020\n"
-        " 96.7 % int8, 3.3 % fp32    8.00                  150  0.3650  +0.005 … +0.040\n"
+        " polyp-openvino-int8        8.08  8.14  8.15     0.50  0.7300           −0.020\n"
+        " 96.7 % int8, 3.3 % fp32    8.00                  150  0.3650  −0.040 … −0.005\n"
         " polyp-openvino-fp32        20.2  20.3  20.4     0.50  0.7500            0.000\n"
         " 100 % fp32                 20.0                  150  0.3750    0.000 … 0.000\n"
         " pytorch-eager              80.8  81.4  81.5     0.50  0.7500                –\n"
@@ -60,6 +61,17 @@ def test_long_names_fit_eighty_columns(make_result: Any) -> None:
     result = make_result()
     long = [replace(r, bundle=f"{r.bundle}-of-the-second-floor-1080x1920") for r in result.records]
     assert max(map(len, text_of(make_result(records=tuple(long))).splitlines())) <= 80
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_a_narrow_terminal_keeps_labels_and_numbers(make_result: Any, width: int) -> None:
+    text = text_of(make_result(), width)
+    for pair in (
+        "p50 ms 8.08", "min 8.00", "p90 8.14", "p99 8.15", "start s 0.50", "MB 150", "Dice 0.7300",
+        "IoU 0.3650", "Dice change −0.020", "95 % −0.040 … −0.005", "executed 96.7 % int8",
+    ):  # fmt: skip
+        assert pair in text
+    assert max(map(len, text.splitlines())) <= width
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +112,7 @@ def test_the_page_shows_every_engine_doubt_and_failure(page_text: str) -> None:
     for expected in (
         "polyp-openvino-int8", "polyp-openvino-fp32", "pytorch-eager", "96.7 % int8", "8.08",
         "Reasons to doubt these numbers", "4 frames are few", "Not measured", "cannot run here",
-        "+0.0050 … +0.0400", "A CPU, 2 threads", "prefers-color-scheme: dark",
+        "−0.0400 … −0.0050", "A CPU, 2 threads", "prefers-color-scheme: dark",
     ):  # fmt: skip
         assert expected in page_text.replace("&#39;", "'"), expected
 
@@ -136,12 +148,18 @@ def test_json_tells_all_that_the_terminal_shows(
     assert "jpeg" not in text
 
 
-def test_worst_frames_carry_the_contours_of_truth_fp32_and_engine(page_text: str) -> None:
+def test_worst_frames_carry_the_contours_of_truth_fp32_and_engine(
+    make_result: Any, page_text: str
+) -> None:
     cards = re.findall(r'<div class="frame card">.*?</div></div>', page_text, re.DOTALL)
     engine, baseline = cards  # the one picture that there is, once for each of them
     path = "M10,10 30,10 30,20Z"
-    for kind in ("truth", "base", "mask"):
+    for kind in ("truth", "base"):
         assert f'<path class="{kind}" d="{path}"/>' in engine
+    color = colors_of(make_result().records)["polyp-openvino-int8"]
+    assert f'<path class="mask" style="stroke:{color}" d="{path}"/>' in engine
+    assert f'style="background:{color}"></span>polyp-openvino-int8: largest' in page_text
+    assert f"path.base {{ stroke: {BASELINE_COLOR};" in page_text
     assert "Dice 0.600 → 0.550" in engine
     assert 'class="mask"' not in baseline
     assert "No frame loses as much as 0.005 Dice with polyp-openvino-fp32." in page_text
@@ -160,8 +178,10 @@ def test_a_page_without_baseline_and_pictures(make_result: Any, make_record: Any
     scores = tuple(replace(score, dice_drop=None) for score in lone.scores)
     text = html(make_result(records=(replace(lone, scores=scores),), pictures=()))
     assert Page(text).open == []
-    assert "What each frame loses" not in text
+    assert "What changes on each frame" not in text
     assert "lone: lowest Dice" in text
+    assert "Accuracy over latency" not in text, "one point is no comparison"
+    assert '<section class="figures one">' in text
 
 
 def test_page_and_data_are_written_and_the_data_give_the_page_again(

@@ -13,13 +13,13 @@ from lightawnet_edge.benchmarks.report import html
 from lightawnet_edge.benchmarks.result import BenchResult
 from lightawnet_edge.benchmarks.verdict import executed_text, headline, lead, tiles
 from lightawnet_edge.scores.intervals import Interval
-from lightawnet_edge.scores.text import dice_texts, milliseconds, percent
+from lightawnet_edge.scores.text import change_texts, milliseconds, percent
 
 
 def test_the_headline_names_speed_and_cost(make_result: Any) -> None:
     assert headline(make_result()) == (
-        "polyp-openvino-int8 is the fastest: 8.08 ms per frame, 10.0 times as fast as PyTorch, "
-        "for 0.0200 Dice."
+        "polyp-openvino-int8 is the fastest: 8.08 ms per frame, 10.0 times as fast as PyTorch; "
+        "its Dice changes by −0.020 on 4 frames (95 %: −0.040 … −0.005)."
     )
 
 
@@ -28,7 +28,7 @@ def test_a_gpu_is_not_compared_with_pytorch_as_if_that_ran_there(
 ) -> None:
     engine = make_record("plan", 0.002, (0.88, 0.79, 0.7, 0.55), target="tensorrt")
     text = headline(make_result(records=(make_result().records[0], engine)))
-    assert "40.0 times as fast as PyTorch on the CPU, for" in text
+    assert "40.0 times as fast as PyTorch on the CPU; its Dice" in text
 
 
 def test_a_loss_that_may_be_chance_is_called_so(make_result: Any, make_record: Any) -> None:
@@ -36,16 +36,18 @@ def test_a_loss_that_may_be_chance_is_called_so(make_result: Any, make_record: A
     even = make_record("even", 0.008, (0.89, 0.81, 0.69, 0.61))
     better = make_record("better", 0.008, (0.92, 0.81, 0.72, 0.61))
     assert headline(make_result(records=(baseline, even))).endswith(
-        "without a loss of Dice that can be measured here."
+        "; its Dice cannot be told from that of FP32 on 4 frames (95 %: −0.010 … +0.010)."
     )
-    assert headline(make_result(records=(baseline, better))).endswith("and 0.0150 Dice better.")
+    assert "; its Dice changes by +0.015 on 4 frames (95 %: +0.0" in headline(
+        make_result(records=(baseline, better))
+    )
 
 
 def test_without_a_baseline_only_speed_is_told(make_result: Any, make_record: Any) -> None:
     lone = make_record("lone", 0.008, (0.9, 0.8, 0.7, 0.6), baseline=None)
     scores = tuple(replace(score, dice_drop=None) for score in lone.scores)
     result = make_result(records=(replace(lone, scores=scores),))
-    assert headline(result) == "lone is the fastest: 8.08 ms per frame."
+    assert headline(result) == "lone takes 8.08 ms per frame.", "one engine is no winner"
     assert [tile.label for tile in tiles(result)] == [
         "Latency, p50", "p99 against 33.3 ms", "Really executed",
     ]  # fmt: skip
@@ -63,7 +65,16 @@ def test_engines_that_take_turns_in_being_faster_are_not_told_apart(
     second = replace(first, bundle="second", timing=replace(first.timing, rounds_s=rounds))
     assert not lead(first, second).excludes_zero
     text = headline(make_result(records=(make_result().records[0], first, second)))
-    assert text.startswith("first is the fastest, not to be told apart from second: 8.08 ms")
+    assert text.startswith("first and second are the fastest, not to be told apart: 8.08 ms and 8.")
+
+
+def test_an_engine_that_is_as_fast_as_pytorch_is_not_called_faster(
+    make_result: Any, make_record: Any
+) -> None:
+    baseline = make_result().records[0]
+    even = make_record("even", 0.08, (0.9, 0.8, 0.7, 0.6))
+    text = headline(make_result(records=(baseline, even)))
+    assert text.startswith("even takes 80.8 ms per frame, not to be told apart from PyTorch; ")
 
 
 def busy(result: BenchResult) -> BenchResult:
@@ -115,7 +126,7 @@ def test_no_ratio_is_told_where_the_machine_was_not_quiet(
 ) -> None:
     text = headline(disturb(make_result()))
     assert text.startswith("polyp-openvino-int8 is the fastest: ")
-    assert text.endswith(f" ms per frame, for 0.0200 Dice. How much faster is left out: {reason}.")
+    assert text.endswith(f" … −0.005). How much faster is left out: {reason}.")
 
 
 @pytest.mark.parametrize("disturb", [busy, throttled, restless(1), restless(2)])
@@ -143,7 +154,7 @@ def test_tiles_say_what_to_make_of_each_number(make_result: Any) -> None:
     assert speed.note == "p90 8.14 ms, p99 8.15 ms. Next: polyp-openvino-fp32, 150 % slower."
     assert budget.value == "24 %"
     assert "holds the deadline" in budget.note
-    assert cost.value == "+0.0200"
+    assert (cost.label, cost.value) == ("Dice change against FP32", "−0.0200")
     assert "Zero lies outside: on these 4 frames the loss is more than chance." in cost.note
     assert executed.value == "96.7 % INT8"
     assert executed.note.startswith("of the convolution MACs, asked for INT8.")
@@ -173,5 +184,8 @@ def test_executed_precisions_come_by_their_share(make_record: Any) -> None:
 
 
 def test_a_rounded_zero_has_no_sign() -> None:
-    assert dice_texts(Interval(-0.00001, -0.0123, 0.00001)) == ("0.0000", "−0.0123 … 0.0000")
-    assert dice_texts(Interval(0.01, -0.0123, 0.02), 3) == ("+0.010", "−0.012 … +0.020")
+    assert change_texts(Interval(-0.00001, -0.0123, 0.00001)) == ("0.0000", "0.0000 … +0.0123")
+
+
+def test_a_drop_is_a_change_with_a_minus() -> None:
+    assert change_texts(Interval(0.01, -0.0123, 0.02), 3) == ("−0.010", "−0.020 … +0.012")

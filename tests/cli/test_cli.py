@@ -533,7 +533,7 @@ def test_inspect_routing_says_what_freezing_each_layer_costs(
     request = ("inspect", "--routing", checkpoint, "--calibration", dataset)
     done = cli(*request)
     assert done.code == 0, done.err
-    for word in ("routing of tiny", "u4", "all", "Dice lost", "SNR dB", "frames are few"):
+    for word in ("routing of tiny", "u4", "all", "Dice change", "SNR dB", "frames are few"):
         assert word in done.out
     assert (tmp_path / "reports" / "routing-tiny.png").read_bytes().startswith(b"\x89PNG")
     found = json.loads(cli(*request, "--json").out)
@@ -558,7 +558,7 @@ def test_sensitivity_names_the_layers_that_hurt_as_a_table_or_as_json(
     request = ("sensitivity", bundles["onnx", "int8"], "--data", dataset, "--layers", "1")
     done = cli(*request)
     assert done.code == 0, done.err
-    for word in ("sensitivity of tiny-onnx-int8", "SQNR dB", "Dice regained", "frames are few"):
+    for word in ("sensitivity of tiny-onnx-int8", "SQNR dB", "Dice change", "frames are few"):
         assert word in done.out
     found = json.loads(cli(*request, "--json").out)
     assert [layer["dice_gain"] is None for layer in found["layers"][:2]] == [False, True]

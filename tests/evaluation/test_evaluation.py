@@ -139,6 +139,21 @@ def test_the_terminal_table_fits_80_columns(make_evaluation: MakeEvaluation) -> 
     assert any("5-15 %, n 120 " in line for line in lines), "not folded"
 
 
+@pytest.mark.parametrize("width", [40, 60])
+def test_a_narrow_terminal_keeps_labels_and_numbers(
+    make_evaluation: MakeEvaluation, width: int
+) -> None:
+    from rich.console import Console
+
+    text = Console(width=width)
+    with text.capture() as capture:
+        text.print(console(make_evaluation()))
+    found = capture.get()
+    for pair in ("Dice 0.440", "IoU 0.420", "recall 0.480", "HD95 px 3", "HD95 % "):
+        assert pair in found
+    assert max(map(len, found.splitlines())) <= width
+
+
 def test_the_markdown_table_has_a_row_for_every_part(make_evaluation: MakeEvaluation) -> None:
     lines = markdown(make_evaluation()).splitlines()
     assert len({line.count("|") for line in lines}) == 1

@@ -114,7 +114,7 @@ def test_a_kit_says_what_was_frozen_and_at_what_cost(kits: Kits) -> None:
         ),
     )
     text = describe(Bundle(bundle.path, replace(bundle.manifest, chosen=record)))
-    assert "  freezes   e1; dynamic: u4; costs 0.0010 Dice of at most 0.005 (4 frames)\n" in text
+    assert "dynamic: u4; Dice changes by −0.0010, a drop of 0.005 allowed (4 frames)\n" in text
     assert "freezes" not in describe(bundle)
 
 
@@ -137,7 +137,7 @@ def test_a_kit_says_how_far_it_is_from_fp32_and_what_that_costs_where_masks_tell
         }
         changed = replace(bundle.manifest, kit=replace(kit, numerics=measured))
         text = describe(Bundle(bundle.path, changed)).splitlines()
-        return [row for row in text if row.split()[0] in ("differs", "loses", "openvino")]
+        return [row for row in text if row.split()[0] in ("differs", "Dice", "openvino")]
 
     difference = "0.0064 of probability on average, 0.33 at most, and in 0.517% of the mask pixels"
     simulated = f"  differs   from its FP32 graph by {difference} (8 "
@@ -146,7 +146,7 @@ def test_a_kit_says_how_far_it_is_from_fp32_and_what_that_costs_where_masks_tell
     assert rows() == without, "a kit of an earlier version"
     drop = {"dice_drop": -0.041, "dice_drop_low": -0.1, "dice_drop_high": 0.02}
     drop |= {"worst_dice_drop": 0.28344, "dice_fp32": 0.678}
-    loses = "-0.0410 Dice (95 %: -0.1000 to +0.0200), +0.2834 on the worst frame"
+    changes = "+0.0410 (95 %: −0.0200 … +0.1000), −0.2834 on the worst frame"
     second = {
         "mean_abs_probability": 0.0064,
         "max_abs_probability": 0.33,
@@ -154,8 +154,8 @@ def test_a_kit_says_how_far_it_is_from_fp32_and_what_that_costs_where_masks_tell
     }
     assert rows(**drop, openvino={**second, **drop}) == [
         *without,
-        f"  loses     {loses}; FP32 has 0.6780",
-        f"  openvino  differs by {difference}; loses {loses} (FP32 with FP16 kernels)",
+        f"  Dice      changes by {changes}; FP32 has 0.6780",
+        f"  openvino  differs by {difference}; Dice changes by {changes} (FP32 with FP16 kernels)",
     ]
     assert rows(openvino=second) == [
         *without,

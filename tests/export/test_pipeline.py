@@ -293,7 +293,7 @@ def test_a_budget_for_int8_is_measured_and_recorded(
     assert method.restored is not None
     assert method.restored.frames == len(list((dataset / "images").iterdir()))
     assert method.restored.has_truth
-    assert "budget    costs" in describe(bundle)
+    assert "budget    Dice changes by" in describe(bundle)
     assert not export(wanted).built
 
 

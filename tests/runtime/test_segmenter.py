@@ -169,8 +169,10 @@ def test_frames_that_are_not_contiguous_are_handled(bundles: Bundles, key: tuple
     [
         (np.zeros((64, 64, 3), np.float32), "dtype float32, expected uint8"),
         (np.zeros((64, 64), np.uint8), r"shape \(64, 64\), .* takes \(64, 64, 3\) \(rgb\)"),
-        (np.zeros((64, 64, 4), np.uint8), r"shape \(64, 64, 4\)"),
-        (np.zeros((3, 64, 64), np.uint8), "export a bundle for this size: --frame 3x64"),
+        (np.zeros((64, 64), np.uint8), r"It is gray: give np\.stack\(\[frame\] \* 3, axis=-1\)\."),
+        (np.zeros((64, 64, 4), np.uint8), r"shape \(64, 64, 4\).* give frame\[\.\.\., :3\]\."),
+        (np.zeros((3, 64, 64), np.uint8), r"Its channels come first: give frame\.transpose\(1, "),
+        (np.zeros((1, 64, 64, 3), np.uint8), r"It is a batch: give frame\[0\]\."),
         (np.zeros((1080, 1920, 3), np.uint8), "--frame 1080x1920"),
         (
             np.zeros((96, 64), np.uint8),

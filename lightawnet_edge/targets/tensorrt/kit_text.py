@@ -10,6 +10,8 @@ from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.kit import Kit
 from lightawnet_edge.bundle.layers import mac_shares
 from lightawnet_edge.bundle.manifest import Manifest
+from lightawnet_edge.scores.intervals import Interval
+from lightawnet_edge.scores.text import change_text, change_texts
 from lightawnet_edge.specs import Precision, State
 from lightawnet_edge.targets.tensorrt.devices import RTX, Platform
 
@@ -116,11 +118,13 @@ def _simulated(manifest: Manifest) -> dict[str, str]:
         f"{seen}, simulated on a CPU)"
     }
     if drop := _drop(found):
-        rows["loses"] = f"{drop}; FP32 has {found['dice_fp32']:.4f}"
+        rows["Dice"] = f"changes by {drop}; FP32 has {found['dice_fp32']:.4f}"
     if second := found.get("openvino"):
         drop = _drop(second)
         how = " (FP32 with FP16 kernels)" if manifest.precision is Precision.FP16 else ""
-        rows["openvino"] = f"differs by {_difference(second)}{drop and f'; loses {drop}'}{how}"
+        rows["openvino"] = (
+            f"differs by {_difference(second)}{drop and f'; Dice changes by {drop}'}{how}"
+        )
     return rows
 
 
@@ -136,10 +140,9 @@ def _drop(found: Mapping[str, Any]) -> str:
     """What it costs against true masks; nothing where the frames had none."""
     if found.get("dice_drop") is None:
         return ""
-    return (
-        f"{found['dice_drop']:+.4f} Dice (95 %: {found['dice_drop_low']:+.4f} to "
-        f"{found['dice_drop_high']:+.4f}), {found['worst_dice_drop']:+.4f} on the worst frame"
-    )
+    ends = (found[name] for name in ("dice_drop", "dice_drop_low", "dice_drop_high"))
+    mean, interval = change_texts(Interval(*ends))
+    return f"{mean} (95 %: {interval}), {change_text(found['worst_dice_drop'])} on the worst frame"
 
 
 def _replayed(kit: Kit) -> dict[str, str]:
