@@ -52,10 +52,16 @@ def console(found: RoutingStudy, name: str) -> Group:
         "experts, spread: mean weight of each kernel of the bank, and its deviation over frames",
         "varying: share of the mixed kernel's energy that differs between frames",
     ]
-    if len(found.dice) < MIN_FRAMES:
-        notes.append(f"{len(found.dice)} frames are few: intervals of Dice are too narrow")
+    notes += doubts(found)
     head = Text(f"routing of {name}", "bold")
     return Group(head, Fitted(table), *(Text(note, "dim") for note in notes))
+
+
+def doubts(found: RoutingStudy) -> list[str]:
+    """Reasons not to trust the numbers; empty when there are none."""
+    if len(found.dice) >= MIN_FRAMES:
+        return []
+    return [f"{len(found.dice)} frames are few: intervals of Dice are too narrow"]
 
 
 def document(found: RoutingStudy, name: str) -> dict[str, Any]:
@@ -78,6 +84,7 @@ def document(found: RoutingStudy, name: str) -> dict[str, Any]:
         "measured_frames": len(found.dice),
         "has_truth": found.has_truth,
         "dice": found.dice,
+        "doubts": doubts(found),
         "blocks": blocks,
         "all": {"dice_drop": asdict(found.all_drop), "snr_db": _finite(found.all_snr_db)},
     }

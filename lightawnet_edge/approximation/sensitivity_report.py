@@ -43,10 +43,16 @@ def console(found: Sensitivity, name: str) -> Group:
         "Dice change: with that layer alone in float; measured for the noisiest layers",
         f"masks of the copy that shows results: {found.masks_differ:.4%} of the pixels differ",
     ]
-    if len(found.dice) < MIN_FRAMES:
-        notes.append(f"{len(found.dice)} frames are few: intervals of Dice are too narrow")
+    notes += doubts(found)
     head = Text(f"sensitivity of {name}", "bold")
     return Group(head, Fitted(table), *(Text(note, "dim") for note in notes))
+
+
+def doubts(found: Sensitivity) -> list[str]:
+    """Reasons not to trust the numbers; empty when there are none."""
+    if len(found.dice) >= MIN_FRAMES:
+        return []
+    return [f"{len(found.dice)} frames are few: intervals of Dice are too narrow"]
 
 
 def document(found: Sensitivity, name: str) -> dict[str, Any]:
@@ -57,6 +63,7 @@ def document(found: Sensitivity, name: str) -> dict[str, Any]:
         "exact_dice": found.exact_dice,
         "dice_drop": asdict(_drop(found)),
         "masks_differ": found.masks_differ,
+        "doubts": doubts(found),
         "layers": [
             {
                 **encode(layer.layer),

@@ -14,11 +14,13 @@ from typing import ClassVar
 
 from lightawnet_edge.benchmarks.provenance import Asked
 from lightawnet_edge.codec import OMIT, read_document
+from lightawnet_edge.data.faults import listed
 from lightawnet_edge.data.likeness import Match
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.model.metadata import SCHEMA as METADATA_SCHEMA
 from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.scores.intervals import Interval, mean_interval
+from lightawnet_edge.scores.latency import MIN_FRAMES
 from lightawnet_edge.scores.masks import check_shares
 from lightawnet_edge.specs import MAX_SIDE, Size
 
@@ -141,7 +143,7 @@ class Weights(CheckpointMeta):
 class Evaluation:
     """A checkpoint on a set of frames; but for `asked`, nothing in it tells time or place."""
 
-    DERIVED: ClassVar = ("overall", "by_size", "by_group", "empty", "missed")
+    DERIVED: ClassVar = ("overall", "by_size", "by_group", "empty", "missed", "doubts")
 
     version: str
     """Of this package."""
@@ -163,6 +165,8 @@ class Evaluation:
     weights."""
     asked: Asked | None = field(default=None, metadata=OMIT)
     """The command line that asked for it; None for a call from Python."""
+    doubted: tuple[str, ...] = field(default=(), metadata=OMIT)
+    """What is to be doubted of the frames and masks themselves."""
 
     def __post_init__(self) -> None:
         if not self.frames:
@@ -198,6 +202,20 @@ class Evaluation:
     def missed(self) -> int:
         """Frames with a lesion where nothing was found."""
         return sum(frame.truth_share > 0 == frame.predicted_share for frame in self.frames)
+
+    @property
+    def doubts(self) -> list[str]:
+        """Reasons not to trust the scores, in sentences without a full stop."""
+        found = [*self.doubted]
+        if self.trained_on:
+            names = listed([str(match) for match in self.trained_on])
+            found.append(
+                f"{len(self.trained_on)} of {len(self.frames)} frames show a picture that the "
+                f"weights were trained on, so these scores flatter: {names}"
+            )
+        if len(self.frames) < MIN_FRAMES:
+            found.append(f"fewer than {MIN_FRAMES} frames: the intervals are too narrow")
+        return found
 
     def worst(self, count: int) -> list[FrameResult]:
         """Frames of lowest Dice; of equal ones, those where more pixels are concerned."""

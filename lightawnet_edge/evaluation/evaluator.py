@@ -167,7 +167,8 @@ def evaluate(
     data = FrameSet.open(spec.data, masks=True, split=spec.split, limit=spec.limit)
     groups = data.groups(spec.groups) if spec.groups else None
     color = ColorOrder.RGB if meta.in_channels == 3 else ColorOrder.GRAY
-    for text in (*describe_unused(data.unused), *data.check_pairs(color, on_step)):
+    doubted = tuple(data.check_pairs(color, on_step))
+    for text in (*describe_unused(data.unused), *doubted):
         narrate(text)
     import torch  # seconds, once nothing is refused
 
@@ -195,6 +196,7 @@ def evaluate(
         tools=_tools(),
         frames=tuple(frames),
         trained_on=shown_in_training(checkpoint, data, color),
+        doubted=doubted,
     )
     return Measured(result=result, segment=segment, frames=data)
 

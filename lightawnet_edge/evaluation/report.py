@@ -8,10 +8,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from lightawnet_edge.data.faults import listed
 from lightawnet_edge.evaluation.evaluation import SIZES, Evaluation, Summary
 from lightawnet_edge.scores.intervals import Interval
-from lightawnet_edge.scores.latency import MIN_FRAMES
 from lightawnet_edge.tables import Fitted, plain_table
 
 HEADINGS = ("frames", "Dice", "IoU", "precision", "recall", "HD95 px", "HD95 %")
@@ -49,15 +47,7 @@ def notes(result: Evaluation) -> list[str]:
             f"HD95 is not defined on {undefined} frames, where exactly one mask is empty; its "
             "mean leaves them out."
         )
-    if result.trained_on:
-        names = listed([str(match) for match in result.trained_on])
-        found.append(
-            f"{len(result.trained_on)} of {len(result.frames)} frames show a picture that the "
-            f"weights were trained on, so these scores flatter: {names}."
-        )
-    if result.overall.n < MIN_FRAMES:
-        found.append(f"Fewer than {MIN_FRAMES} frames: the intervals are too narrow.")
-    return found
+    return found + [f"{doubt[0].upper()}{doubt[1:]}." for doubt in result.doubts]
 
 
 def console(result: Evaluation) -> Group:

@@ -39,6 +39,13 @@ SENSITIVITY = Sensitivity(
 )  # fmt: skip
 
 
+def test_json_tells_the_doubts_that_the_terminal_shows() -> None:
+    few = "2 frames are few: intervals of Dice are too narrow"
+    for report, found in ((routing_report, ROUTING), (sensitivity_report, SENSITIVITY)):
+        assert report.document(found, "polyp")["doubts"] == [few]
+        assert few in text_of(report.console(found, "polyp"), 80)
+
+
 def text_of(shown: Group, width: int) -> str:
     with io.StringIO() as file:
         Console(width=width, file=file).print(shown)

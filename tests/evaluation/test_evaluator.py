@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from lightawnet_edge.benchmarks.provenance import frames_digest
+from lightawnet_edge.codec import decode, encode
 from lightawnet_edge.data.images import read_frame
 from lightawnet_edge.data.likeness import print_frame
 from lightawnet_edge.data.masks import read_mask
 from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
-from lightawnet_edge.evaluation.evaluation import read_evaluation
+from lightawnet_edge.evaluation.evaluation import Evaluation, read_evaluation
 from lightawnet_edge.evaluation.evaluator import EvalSpec, evaluate, write_evaluation
 from lightawnet_edge.evaluation.report import notes
 from lightawnet_edge.model.checkpoint import load_checkpoint, save_checkpoint
@@ -123,7 +124,11 @@ def test_what_is_not_used_is_told_and_inverted_masks_are_doubted(
         assert mask is not None
         cv2.imwrite(str(file), 255 - mask)
     told: list[str] = []
-    evaluate(spec(checkpoint, frames), narrate=told.append)
+    result = evaluate(spec(checkpoint, frames), narrate=told.append).result
+    few = "fewer than 100 frames: the intervals are too narrow"
+    assert json.loads(document(result))["doubts"] == [told[1], few]
+    assert decode(Evaluation, encode(result)) == result
+    assert notes(result)[-1] == "Fewer than 100 frames: the intervals are too narrow."
     assert told[0] == "not used of 'images': 1 video (clip.mpg)"
     assert "they look inverted" in told[1]
 
