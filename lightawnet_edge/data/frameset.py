@@ -285,16 +285,18 @@ def spaced(count: int, limit: int) -> list[int]:
 
 
 def _refuse_without_mask(folder: Path, files: Sequence[FrameFile], remedy: str) -> None:
-    refuse(
-        [
-            f"image '{file.image}' has no mask: expected '{file.stem}.png' or the like in "
-            f"'{folder / MASKS}'"
-            for file in files
-            if file.mask is None
-        ],
-        f"Data set '{folder}'",
-        remedy,
-    )
+    """Refuse frames without a mask; what is wrong with the pairs is told with them."""
+    problems = [
+        f"image '{file.image}' has no mask: expected '{file.stem}.png' or the like in "
+        f"'{folder / MASKS}'"
+        for file in files
+        if file.mask is None
+    ]
+    if problems:
+        pairs = [file for file in files if file.mask is not None]
+        checked = read_each(pairs, partial(_checked, ColorOrder.RGB))
+        problems += [found for found in checked if isinstance(found, str)]
+    refuse(problems, f"Data set '{folder}'", remedy)
 
 
 def _printed(file: FrameFile) -> FramePrint:
@@ -313,12 +315,12 @@ def _check_folders(folder: Path, *, masks: bool) -> None:
     name = str(folder.resolve())
     if printable(name) != name:
         raise ArtifactError(f"The path of '{printable(name)}' is no UTF-8. Rename the folder.")
-    for name in (IMAGES, MASKS) if masks else ():
-        if not (folder / name).is_dir():
-            raise ArtifactError(
-                f"'{folder}' has no folder '{name}'. Give a folder that has '{IMAGES}' and "
-                f"'{MASKS}', whose files have equal names, with --data DIR."
-            )
+    needed = (IMAGES, MASKS) if masks else ()
+    if missing := [f"no folder '{name}'" for name in needed if not (folder / name).is_dir()]:
+        raise ArtifactError(
+            f"'{folder}' has {' and '.join(missing)}. Give a folder that has '{IMAGES}' and "
+            f"'{MASKS}', whose files have equal names, with --data DIR."
+        )
 
 
 def _listings(folder: Path) -> tuple[Listing, Listing]:
@@ -326,8 +328,21 @@ def _listings(folder: Path) -> tuple[Listing, Listing]:
     images = folder / IMAGES if (folder / IMAGES).is_dir() else folder
     masks = images.parent / MASKS
     if images.name == IMAGES and masks.is_dir():
-        return list_folder(images), list_folder(masks)
+        return _both_listed(images, masks)
     return list_folder(images), Listing(images, {}, (), ())
+
+
+def _both_listed(images: Path, masks: Path) -> tuple[Listing, Listing]:
+    """Both listings; where neither can be used, the faults of both are told."""
+    try:
+        found = list_folder(images)
+    except ArtifactError as error:
+        try:
+            list_folder(masks)
+        except ArtifactError as other:
+            raise ArtifactError(f"{error} {other}") from error
+        raise
+    return found, list_folder(masks)
 
 
 def _unused(folder: Path, images: Listing, masks: Listing) -> tuple[Unused, ...]:

@@ -150,6 +150,27 @@ def test_missing_masks_are_named_together(folder: Path) -> None:
         _ = frames.has_masks
 
 
+def test_a_missing_mask_does_not_hide_what_else_is_wrong(folder: Path) -> None:
+    (folder / "masks" / "a.png").unlink()
+    (folder / "images" / "b.png").write_bytes(b"broken")
+    cv2.imwrite(str(folder / "masks" / "c.png"), np.zeros((4, 4), np.uint8))
+    with pytest.raises(
+        ArtifactError,
+        match=r"has 3 problems: image '.*a\.png' has no mask.*b\.png' cannot be .*c\.png' is ",
+    ):
+        FrameSet.open(folder, masks=True)
+
+
+def test_both_folders_are_told_at_once(folder: Path, tmp_path: Path) -> None:
+    for kind in ("images", "masks"):
+        (folder / kind / "a.jpg").write_bytes((folder / kind / "a.png").read_bytes())
+    with pytest.raises(ArtifactError, match=r"Folder '.*images' has .* Folder '.*masks' has "):
+        FrameSet.open(folder, masks=True)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ArtifactError, match=r"has no folder 'images' and no folder 'masks'\."):
+        FrameSet.open(tmp_path / "empty", masks=True)
+
+
 def test_names_that_never_meet_are_no_pairs(folder: Path) -> None:
     for file in (folder / "masks").iterdir():
         file.rename(file.with_name(f"m_{file.name}"))
