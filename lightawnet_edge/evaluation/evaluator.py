@@ -195,7 +195,7 @@ def evaluate(
         frames_sha256=frames_digest(data.files),
         tools=_tools(),
         frames=tuple(frames),
-        trained_on=shown_in_training(checkpoint, data, color),
+        trained_on=shown_in_training(checkpoint, data, color, on_step),
         doubted=doubted,
     )
     return Measured(result=result, segment=segment, frames=data)

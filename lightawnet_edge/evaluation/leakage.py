@@ -12,6 +12,7 @@ from lightawnet_edge.data.splits import read_split
 from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.evaluation.evaluation import Evaluation
 from lightawnet_edge.evaluation.training_record import TrainingRecord
+from lightawnet_edge.progress import OnStep
 from lightawnet_edge.specs import ColorOrder
 from lightawnet_edge.training.split import TRAINED
 
@@ -46,7 +47,7 @@ def leakage(
 
 
 def shown_in_training(
-    checkpoint: Path, frames: FrameSet, color: ColorOrder
+    checkpoint: Path, frames: FrameSet, color: ColorOrder, on_step: OnStep | None = None
 ) -> tuple[Match, ...] | None:
     """Frames that show a picture of the training; None where the run is not beside its weights.
 
@@ -56,7 +57,10 @@ def shown_in_training(
     if not (file := checkpoint.parent / TRAINED).is_file():
         return None
     trained = read_prints(file, again="Move it away, and nothing is compared with it.")
-    found = read_each(frames.files, lambda one: print_frame(one.stem, one.read(color)))
+    stage = "comparing with the training"
+    found = read_each(
+        frames.files, lambda one: print_frame(one.stem, one.read(color)), stage, on_step
+    )
     return tuple(find_matches(list(found), trained))
 
 
