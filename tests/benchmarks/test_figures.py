@@ -32,7 +32,9 @@ def test_an_interval_does_not_reach_beyond_a_dice_of_one(make_record: Any) -> No
     record = make_record("a", 0.008, (0.99, 1.0, 1.0, 1.0), baseline_dice=(1.0, 1.0, 0.6, 1.0))
     drop = record.dice_drop
     assert drop.mean - drop.low > 1 - record.accuracy["dice"], "as the bootstrap has it"
-    assert figures.error_of(record)[1][0] == pytest.approx(1 - record.accuracy["dice"])
+    error = figures.error_of(record)
+    assert error is not None
+    assert error[1][0] == pytest.approx(1 - record.accuracy["dice"])
     lone = replace(record, scores=tuple(replace(one, dice_drop=None) for one in record.scores))
     assert figures.error_of(lone) is None
 
