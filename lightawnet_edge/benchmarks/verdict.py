@@ -40,7 +40,7 @@ def headline(result: BenchResult) -> str:
     baseline = result.baseline_of(best)
     if (unrest := disturbance(result, *filter(None, (best, baseline)))) is not None:
         return f"{text}{change}. How much faster is left out: {unrest}."
-    if baseline is None:
+    if baseline is None or baseline is best:
         return f"{text}{change}."
     return f"{text}, {_against(best, baseline)}{change}."
 
