@@ -90,7 +90,8 @@ def resolve(spec: ExportSpec) -> Resolved:
     freezes = routing is not Routing.DYNAMIC and meta.experts > 1
     source = Source(name=name_of(checkpoint), sha256=sha256_of(checkpoint))
     calibrated = calibration.source if freezes or prepared.calibrated else None
-    tools = {**_versions(table.traits_of(spec.target).packages), **prepared.tools}
+    traits = table.traits_of(spec.target)
+    tools = {**_versions(traits.packages), **prepared.tools}
     return Resolved(
         spec=spec,
         checkpoint=checkpoint,
@@ -112,6 +113,7 @@ def resolve(spec: ExportSpec) -> Resolved:
                 "budget": _budget(spec, routing, calibration),
                 "method": spec.method if spec.precision is Precision.INT8 else None,
                 "made for": prepared.inputs,
+                "rewrites": encode(traits.rewrites_for(spec.precision)),
                 "tools": tools,
             }
         ),
@@ -121,9 +123,7 @@ def resolve(spec: ExportSpec) -> Resolved:
 
 def _require(spec: ExportSpec) -> None:
     """Check that all is installed that an export of this kind will import."""
-    traits = table.traits_of(spec.target)
-    quantizer = traits.quantizes_with if spec.precision is Precision.INT8 else ()
-    require("export", (*_NEEDED, *traits.exports_with, *quantizer), "export")
+    require("export", (*_NEEDED, *table.traits_of(spec.target).exports_with), "export")
 
 
 def _budget(

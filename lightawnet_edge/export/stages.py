@@ -25,6 +25,7 @@ from lightawnet_edge.model.checkpoint import load_checkpoint
 from lightawnet_edge.model.lowering import lower
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.progress import Narrate, OnStep, Stage
+from lightawnet_edge.specs import ColorOrder
 from lightawnet_edge.targets import table
 from lightawnet_edge.targets.making import DEVICE_GRAPH, Made, Order
 
@@ -68,8 +69,9 @@ def make(
         on_step,
     )
     narrate("tracing the device graph")
-    stacked = table.traits_of(spec.target).stacked
-    graph = to_onnx(lower(network, plan.frozen, stacked=stacked), prepared.contract)
+    rewrites = table.traits_of(spec.target).rewrites_for(spec.precision)
+    bgr = prepared.contract.color is ColorOrder.BGR
+    graph = to_onnx(lower(network, plan.frozen, rewrites, bgr=bgr), prepared.contract)
     onnx.save(graph, folder / DEVICE_GRAPH)
     made = prepared.make(
         Order(

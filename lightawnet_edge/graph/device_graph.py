@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,10 @@ from torch import Tensor, nn
 
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.graph.view import GraphView
+from lightawnet_edge.model.lowering import LoweredNetwork
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.preprocess import Preprocess, resize
+from lightawnet_edge.specs import ColorOrder
 
 if TYPE_CHECKING:
     import onnx
@@ -29,10 +32,14 @@ OUTPUTS = ("mask", "probability")
 class DeviceModel(nn.Module):
     """Frame in, mask out, around a network: the meaning of a device graph, in torch."""
 
-    def __init__(self, network: LightAWNet, contract: Contract) -> None:
+    def __init__(self, network: LightAWNet | LoweredNetwork, contract: Contract) -> None:
         """`network` may be lowered or not; it works at `contract.network`."""
         super().__init__()
-        self.preprocess = Preprocess.of(contract)
+        turned = isinstance(network, LoweredNetwork) and network.takes_bgr
+        # A network that takes BGR needs a frame of that order as it is.
+        self.preprocess = Preprocess.of(
+            replace(contract, color=ColorOrder.RGB) if turned else contract
+        )
         self.network = network
         self.picture = contract.picture
         self.border = _border(contract)
@@ -68,7 +75,7 @@ def _border(contract: Contract) -> tuple[int, int, int, int] | None:
     return crop.x, right, crop.y, below
 
 
-def to_onnx(network: LightAWNet, contract: Contract) -> onnx.ModelProto:
+def to_onnx(network: LoweredNetwork, contract: Contract) -> onnx.ModelProto:
     """Trace a lowered network into its device graph; nodes carry the path of their module.
 
     The graph has static shapes and holds no operator that ONNX Runtime, OpenVINO or TensorRT's

@@ -1,9 +1,8 @@
 """What the quantizers of all toolchains share: frames, what stays in float, and how to call a tool.
 
-OpenVINO is quantized as an OpenVINO model by NNCF, ONNX Runtime as an ONNX graph by its own tool:
-the detour of NNCF over ONNX gives other results in OpenVINO on the same frames. The tools place
-quantizers and quantize weights, symmetric per channel; the ranges of activations are ours
-(`calibration/ranges.py`), so that a method means the same for all.
+OpenVINO is quantized as an OpenVINO model, by rules of our own; ONNX Runtime and TensorRT as ONNX
+graphs, where ONNX Runtime's tool places quantizers. Weights are symmetric per channel; the ranges
+of activations are ours (`calibration/ranges.py`), so that a method means the same for all.
 """
 
 from __future__ import annotations
@@ -29,17 +28,23 @@ Masks = list[NDArray[np.bool_]]
 MasksOf = Callable[[Path, Precision, Frames], Masks]
 """Runs a device graph, quantized or not, on frames."""
 
-FLOAT_NODES = (r"/preprocess/.*", r"/network/attention/(MatMul|Softmax).*", r"out", r"/[^/]+")
+FLOAT_NODES = (
+    r"/preprocess/.*",
+    r"/network/attention/(MatMul|Softmax).*",
+    r"out|out/border/.*|/network/out/.*",
+    r"/[^/]+",
+)
 """Patterns of nodes that stay in float: preprocessing, whose range is the camera's; the softmax
-attention; the last convolution; and the head after it, which has no module in its name. The head
-matters: ONNX Runtime turns a float convolution between quantized neighbours into an integer one."""
+attention; the last convolution, or the border of logits in tiles, and what adds these up; and the
+head after it, which has no module in its name. The head matters: ONNX Runtime turns a float
+convolution between quantized neighbours into an integer one."""
 
 
 def float_patterns(convs: Collection[str] = ()) -> list[str]:
     """Patterns of all nodes that stay in float: `FLOAT_NODES`, these convolutions, their routing.
 
-    NNCF calls a convolution 'NAME/WithoutBiases', and a matrix product that mixes a kernel goes by
-    its module's path, '/network/NAME/MatMul'.
+    A name is matched as a whole. A matrix product that mixes a kernel goes by its module's path,
+    '/network/NAME/MatMul'.
     """
     names = [re.escape(name) for name in sorted(convs)]
     return [*FLOAT_NODES, *(f"(/network/)?{name}(/.*)?" for name in names)]

@@ -20,7 +20,6 @@ from lightawnet_edge.targets.traits import Traits
 _TOOLS = (
     ("torch", "export", "training, export, the FP32 baseline"),
     ("onnx", "export", "export"),
-    ("nncf", "export", "INT8 for OpenVINO"),
     ("kornia", "train", "training"),
     ("accelerate", "train", "training"),
     ("opencv-python-headless", "media", "reading images and videos"),

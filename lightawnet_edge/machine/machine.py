@@ -25,7 +25,7 @@ _FLAGS = (
 _EXACT_INT8 = frozenset({"avx_vnni", "avx512_vnni", "amx_int8"})
 """Those of x86 with which a product of 8-bit integers is added in 32 bits."""
 _X86 = frozenset({"x86_64", "amd64", "i386", "i686", "x86"})
-_PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "openvino", "nncf")
+_PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "openvino")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

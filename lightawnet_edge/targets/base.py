@@ -253,9 +253,10 @@ class Probe(Protocol):
 
 
 _KINDS = {
-    CONVOLUTION: "Conv ConvInteger ConvTranspose Convolution GroupConvolution Deconvolution",
-    "resize": "Interpolate Resize Upsample",
-    "concat/split": "Concat Concatenation Gather Slice Split StridedSlice VariadicSplit",
+    CONVOLUTION: "Conv ConvInteger Convolution GroupConvolution",
+    # Networks of this package have transposed convolutions to interpolate, and for nothing else.
+    "resize": "ConvTranspose Deconvolution Interpolate Resize Upsample",
+    "concat/split": "Concat Concatenation Gather Pad Slice Split StridedSlice VariadicSplit",
     "elementwise": "Add Clip Div Eltwise Equal Exp FakeQuantize Greater GreaterOrEqual LeakyRelu "
     "Less Math Mul PRelu Pow Relu Sigmoid Sqrt Sub Subgraph Where",
     "reorder/convert": "Cast Convert DepthToSpace DequantizeLinear QuantizeLinear Reorder "

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lightawnet_edge.model.rewrites import USUAL, Rewrites
+from lightawnet_edge.specs import Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,9 @@ class Traits:
     """A `Maker`: what `export` does for this target after the device graph."""
     on_gpu: bool = False
     """Whether its engines run on an NVIDIA GPU."""
-    stacked: bool = True
-    """Whether the lowering stacks what a split would part: see `model.lowering`."""
+    rewrites: Mapping[Precision, Rewrites] = field(default_factory=dict)
+    """What the lowering does beside what it always does; a precision that is left out gets the
+    usual `Rewrites`."""
     options: frozenset[str] = frozenset()
     """Options of `export` that it takes, of those that some target alone takes."""
     device: str | None = None
@@ -50,10 +55,11 @@ class Traits:
     exports_with: tuple[str, ...] = ()
     """Modules that this takes beside those of every export."""
 
-    quantizes_with: tuple[str, ...] = ()
-    """Modules that its quantizer takes beside those of every export."""
-
     @property
     def can_probe(self) -> bool:
         """Whether single layers can be looked at, and put in float."""
         return not isinstance(self.probe, Absent)
+
+    def rewrites_for(self, precision: Precision) -> Rewrites:
+        """What the lowering does for an engine of a precision."""
+        return self.rewrites.get(precision, USUAL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lightawnet_edge.model.rewrites import Rewrites
+from lightawnet_edge.specs import Precision
 from lightawnet_edge.targets.traits import Traits
 
 TRAITS = Traits(
@@ -11,4 +13,8 @@ TRAITS = Traits(
     backend="lightawnet_edge.targets.onnx.engine:OnnxRuntimeBackend",
     quantizer="lightawnet_edge.targets.onnx.int8:OnnxDraft",
     probe="lightawnet_edge.targets.onnx.probe:OnnxProbe",
+    rewrites={
+        Precision.FP32: Rewrites(cells=True, tiled_head=True),
+        Precision.INT8: Rewrites(cells=True, wide_cells=True, tiled_head=True),
+    },
 )

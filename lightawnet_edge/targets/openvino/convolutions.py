@@ -14,13 +14,13 @@ from lightawnet_edge.targets.base import kind_of
 
 # The ONNX reader splits Conv with a bias into a convolution of this suffix and an addition.
 SUFFIX = "/WithoutBiases"
-_KEEPERS = frozenset(
-    {"Convert", "MaxPool", "Reshape", "Split", "Squeeze", "Transpose", "VariadicSplit"}
-)
+MOVERS = frozenset({"Reshape", "Slice", "Squeeze", "StridedSlice", "Transpose", "Unsqueeze"})
+"""Operators that move values and change none."""
+_KEEPERS = MOVERS | {"Convert", "MaxPool", "Split", "VariadicSplit"}
 """Operators through which integers reach a convolution, whatever they are called on the way."""
 _SCALERS = frozenset({"Multiply", "Subtract"})
 """The same where the other operand is a constant: scale and zero point."""
-_SAFE_PEAK = 64
+SAFE_PEAK = 64
 """Greatest weight with which two products of 255 fit into 16 bits with a sign."""
 
 
@@ -39,7 +39,7 @@ def refuse_saturation(model: Any) -> None:
         BackendUnavailableError: Of some convolution, integers are multiplied by weights that need
             8 bits.
     """
-    wide = [name for name, op in _convolutions(model) if _is_integer(op) and _peak(op) > _SAFE_PEAK]
+    wide = [name for name, op in _convolutions(model) if _is_integer(op) and _peak(op) > SAFE_PEAK]
     if wide:
         raise BackendUnavailableError(
             "openvino int8",
@@ -75,7 +75,7 @@ def _scales(node: Any) -> bool:
 
 
 def _is_quantized(node: Any) -> bool:
-    if node.get_type_name() == "Constant":
+    if node.get_type_name() in ("Constant", "Parameter"):  # a frame comes as bytes
         return node.get_output_element_type(0).get_type_name() in ("i8", "u8")
     return bool(node.get_type_name() == "FakeQuantize")
 
