@@ -62,8 +62,18 @@ def export(
             of it runs in INT8; the second also of a bundle that stands there already.
     """
     resolved = resolve(spec)
+    if spec.crop is not None and spec.crop.region is None:
+        narrate(_proposed(resolved))
     with writing(resolved.path):
         return _export(resolved, narrate, on_step)
+
+
+def _proposed(resolved: Resolved) -> str:
+    """What `--crop auto` came to."""
+    crop, frames = resolved.contract.crop, f"{len(resolved.calibration)} calibration frames"
+    if crop is None:
+        return f"the picture fills the frame in the {frames}: no region is cut out"
+    return f"--crop {crop}: the field of view of {frames}"
 
 
 def _export(resolved: Resolved, narrate: Narrate, on_step: OnStep) -> ExportResult:

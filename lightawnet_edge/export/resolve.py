@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from lightawnet_edge import __version__
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.manifest import Source
 from lightawnet_edge.bundle.store import check_writable, digest_of, sha256_of
+from lightawnet_edge.calibration.field_of_view import propose_crop
 from lightawnet_edge.calibration.frames import CalibrationSet
 from lightawnet_edge.codec import encode
 from lightawnet_edge.export.spec import ExportSpec, contract_of, default_name
@@ -74,6 +75,8 @@ def resolve(spec: ExportSpec) -> Resolved:
     if spec.calibration is None:
         refuse_packaged(contract.color, name_of(checkpoint), "--calibration DIR")
     calibration = CalibrationSet.open(spec.calibration)
+    if spec.crop is not None and spec.crop.region is None:
+        contract = replace(contract, crop=propose_crop(calibration.listed, contract.frame))
     prepared = table.maker(spec.target)(
         Request(
             target=spec.target,

@@ -29,6 +29,24 @@ from lightawnet_edge.specs import (
 from lightawnet_edge.targets import table
 from lightawnet_edge.targets.making import NO_OPTIONS, KitOptions
 
+_AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """Which region of the camera's frame goes through the network."""
+
+    region: Region | None = None
+    """None: that of the field of view, as the calibration frames show it."""
+
+    def __str__(self) -> str:
+        return _AUTO if self.region is None else str(self.region)
+
+    @classmethod
+    def parse(cls, text: str) -> Crop:
+        """Read 'X,Y,WIDTH,HEIGHT', or 'auto'."""
+        return cls() if text.strip().lower() == _AUTO else cls(Region.parse(text))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSpec:
@@ -52,11 +70,12 @@ class ExportSpec:
     frame: Size | None = option(
         "HEIGHTxWIDTH of the camera's frames. Default: the network's input.", default=None
     )
-    crop: Region | None = option(
+    crop: Crop | None = option(
         "Region X,Y,WIDTH,HEIGHT of the camera's frame that goes through the network: the picture "
-        "without the black border. The mask outside is 0. Needs --frame. Default: all of it.",
+        "without the black border; auto: as the frames of --calibration show it. The mask outside "
+        "is 0. Needs --frame. Default: all of it.",
         default=None,
-        metavar="X,Y,WIDTH,HEIGHT",
+        metavar="X,Y,WIDTH,HEIGHT|auto",
     )
     network: Size | None = option(
         "Input size of the network. Default: the checkpoint's.", default=None
@@ -215,7 +234,9 @@ class ExportSpec:
 
 
 def contract_of(spec: ExportSpec, name: str, meta: CheckpointMeta) -> Contract:
-    """What the engine takes and gives; `name` is the checkpoint's, for messages.
+    """What the engine takes and gives, a region apart that is still to be found.
+
+    `name` is the checkpoint's, for messages.
 
     Raises:
         SpecError: The colour order does not fit the network's channels, or the region does not fit
@@ -235,7 +256,8 @@ def contract_of(spec: ExportSpec, name: str, meta: CheckpointMeta) -> Contract:
         )
     network = spec.network or meta.size
     frame = spec.frame or network
-    whole = spec.crop == Region(0, 0, frame.width, frame.height)
+    crop = None if spec.crop is None else spec.crop.region
+    whole = crop == Region(0, 0, frame.width, frame.height)
     return Contract(
         frame=frame,
         color=color,
@@ -243,7 +265,7 @@ def contract_of(spec: ExportSpec, name: str, meta: CheckpointMeta) -> Contract:
         normalization=meta.normalization,
         threshold=spec.threshold,
         probability=spec.probability,
-        crop=None if whole else spec.crop,
+        crop=None if whole else crop,
         yuv=usual_yuv(color, frame, spec.matrix, spec.range),
     )
 

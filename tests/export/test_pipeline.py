@@ -30,7 +30,7 @@ from lightawnet_edge.errors import (
 from lightawnet_edge.export.describe import describe
 from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.resolve import resolve
-from lightawnet_edge.export.spec import ExportSpec
+from lightawnet_edge.export.spec import Crop, ExportSpec
 from lightawnet_edge.graph.device_graph import DeviceModel
 from lightawnet_edge.graph.view import GraphView
 from lightawnet_edge.model.checkpoint import load_checkpoint, save_checkpoint
@@ -50,7 +50,7 @@ from lightawnet_edge.specs import (
     Target,
 )
 from lightawnet_edge.targets import table
-from tests.conftest import SIZE, blobs, random_network
+from tests.conftest import SIZE, blobs, random_network, write_pairs
 
 Bundles = dict[tuple[str, str], Path]
 
@@ -349,7 +349,8 @@ def test_precisions_that_would_be_emulated_are_refused(checkpoint: Path, tmp_pat
         ({"max_dice_drop": 0.01}, "--max-dice-drop is the budget of --routing auto, and of --int8"),
         ({"max_dice_drop": 2.0, "routing": Routing.AUTO}, "2.0 must lie between 0 and 1"),
         ({"name": "../elsewhere"}, "must be a plain folder name"),
-        ({"crop": Region(0, 0, 32, 32)}, r"whose size is not known\. Give it with --frame, e\.g\."),
+        ({"crop": Crop(Region(0, 0, 32, 32))}, r"size is not known\. Give it with --frame, e\.g\."),
+        ({"crop": Crop()}, r"--crop auto is a region .* not known\. Give it with --frame, e\.g\."),
         ({"min_int8_share": 1.5}, r"--min-int8-share 1\.5 must lie between 0 and 1"),
     ],
 )
@@ -372,7 +373,7 @@ def test_a_frame_size_of_its_own_is_inside_the_engine(checkpoint: Path, tmp_path
 
 def test_a_region_is_inside_the_engine(checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
     crop = Region(100, 0, 280, 270)
-    wanted = spec(checkpoint, tmp_path, frame=Size(270, 480), crop=crop, calibration=dataset)
+    wanted = spec(checkpoint, tmp_path, frame=Size(270, 480), crop=Crop(crop), calibration=dataset)
     bundle = export(wanted).bundle
     assert bundle.path.name == "tiny-onnx-fp32-270x480-crop100.0.280.270"
     assert "frame 270x480 rgb uint8, crop 100,0,280,270, network 64x64" in describe(bundle)
@@ -385,12 +386,42 @@ def test_a_region_is_inside_the_engine(checkpoint: Path, dataset: Path, tmp_path
     assert not mask.any()
 
 
+def test_the_region_of_a_field_of_view_is_told_and_stands_in_the_contract(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    black = [(np.zeros((80, 128, 3), np.uint8), np.zeros((80, 128), np.bool_)) for _ in range(4)]
+    for (frame, _), (picture, _) in zip(black, blobs(4, Size(60, 60)), strict=True):
+        frame[10:70, 40:100] = picture
+    folder = write_pairs(tmp_path / "frames", black)
+    told: list[str] = []
+    wanted = spec(checkpoint, tmp_path, frame=Size(80, 128), crop=Crop(), calibration=folder)
+    bundle = export(wanted, narrate=told.append).bundle
+    assert bundle.manifest.contract.crop == Region(38, 8, 64, 64), "the blur adds its two pixels"
+    assert told[0] == "--crop 38,8,64,64: the field of view of 4 calibration frames"
+    same = spec(
+        checkpoint, tmp_path, frame=Size(80, 128), crop=Crop(Region(38, 8, 64, 64)),
+        calibration=folder,
+    )  # fmt: skip
+    assert not export(same).built, "numbers that were found are as good as numbers that were given"
+
+
+def test_a_picture_without_border_has_no_region(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    wanted = spec(checkpoint, tmp_path, frame=Size(80, 96), crop=Crop(), calibration=dataset)
+    assert export(wanted, narrate=told.append).bundle.manifest.contract.crop is None
+    assert (
+        told[0] == "the picture fills the frame in the 8 calibration frames: no region is cut out"
+    )
+
+
 def test_a_yuv_bundle_runs_on_ordinary_pictures(
     checkpoint: Path, dataset: Path, tmp_path: Path
 ) -> None:
     wanted = spec(
-        checkpoint, tmp_path, frame=Size(80, 96), crop=Region(16, 0, 80, 80), calibration=dataset,
-        color=ColorOrder.YUY2, matrix=Matrix.BT709,
+        checkpoint, tmp_path, frame=Size(80, 96), crop=Crop(Region(16, 0, 80, 80)),
+        calibration=dataset, color=ColorOrder.YUY2, matrix=Matrix.BT709,
         target=Target.OPENVINO, precision=Precision.INT8,
     )  # fmt: skip
     bundle = export(wanted).bundle
@@ -422,15 +453,15 @@ def test_packaged_frames_are_doubted_where_there_is_a_region(
 ) -> None:
     told: list[str] = []
     crop = Region(16, 0, 80, 80)
-    export(spec(checkpoint, tmp_path, frame=Size(80, 96), crop=crop), narrate=told.append)
+    export(spec(checkpoint, tmp_path, frame=Size(80, 96), crop=Crop(crop)), narrate=told.append)
     assert [text for text in told if "give frames of it with --calibration" in text]
 
 
 def test_a_region_of_the_whole_frame_is_none(checkpoint: Path, tmp_path: Path) -> None:
-    wanted = spec(checkpoint, tmp_path, frame=Size(96, 128), crop=Region(0, 0, 128, 96))
+    wanted = spec(checkpoint, tmp_path, frame=Size(96, 128), crop=Crop(Region(0, 0, 128, 96)))
     assert resolve(wanted).contract.crop is None
     with pytest.raises(SpecError, match=r"Region 0,0,129,96 reaches beyond the frame 96x128"):
-        resolve(spec(checkpoint, tmp_path, frame=Size(96, 128), crop=Region(0, 0, 129, 96)))
+        resolve(spec(checkpoint, tmp_path, frame=Size(96, 128), crop=Crop(Region(0, 0, 129, 96))))
 
 
 def test_a_gray_network_with_minmax_scaling_runs_whole(dataset: Path, tmp_path: Path) -> None:
