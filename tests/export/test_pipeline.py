@@ -285,7 +285,7 @@ def test_auto_routing_freezes_what_the_budget_allows_and_records_every_decision(
         assert {layer.name for layer in bundle.manifest.layers if layer.computed} == {
             computed(block) for block in chosen.dynamic
         }
-        assert f"of at most {budget:g}" in describe(bundle)
+        assert f"a drop of {budget:g} allowed" in describe(bundle)
         made[budget] = chosen
     assert len(made[1.0].frozen) == 10
     assert not export(replace(wanted, max_dice_drop=1.0, name="b1.0")).built

@@ -156,6 +156,7 @@ def test_a_quantizer_of_pointwise_convolutions_begins_at_zero_and_they_are_shift
 ) -> None:
     rng = np.random.default_rng(seed)
     weight = rng.integers(-62, 63, (16, 12, kernel, kernel)).astype(np.float32)
+    weight[:, 0, 0, 0] = 63
     model = model_of(weight, shift=True)
     frame = rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     expected = run(model, frame)
