@@ -44,7 +44,8 @@ class Fitted:
 
 def _least_width(table: Table) -> int:
     columns = table.columns
-    return sum(map(_column_width, columns)) + len(columns) + 1
+    # A column has a space behind it and one before the next; the outermost ones have an edge.
+    return sum(map(_column_width, columns)) + 2 * len(columns)
 
 
 def _column_width(column: Column) -> int:

@@ -29,7 +29,7 @@ def console(found: Sensitivity, name: str) -> Group:
         table.add_column(title, justify="right", no_wrap=True)
     for layer in found.layers:
         table.add_row(
-            layer.layer.name,
+            layer.layer.name.replace("+", "\n+"),  # of several: a line each
             str(layer.layer.executed or "unknown"),
             f"{layer.mac_share:.1%}",
             f"{layer.sqnr_db:.1f}",

@@ -72,7 +72,7 @@ def convolutions(found: Inspection) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for layer in found.convolutions:
         cells = [
-            Text(layer.name),
+            Text(layer.name.replace("+", "\n+")),  # of several: a line each
             Text(str(layer.requested or _NONE)),
             Text(str(layer.executed or _NONE), "yellow" if layer.fell_back else ""),
             Text(layer.kernel or _NONE),

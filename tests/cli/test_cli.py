@@ -353,7 +353,7 @@ def test_bench_reports_first_then_fails_where_too_little_ran_in_int8(
     told = json.loads(done.out)
     assert told["records"][0]["executed"]["int8"] > 0.9
     assert "2 frames are few" in " ".join(told["doubts"]), "of the whole run"
-    assert told["headline"].startswith("tiny-openvino-int8 is ")
+    assert told["headline"].startswith("tiny-openvino-int8 takes ")
     assert told["report"].endswith("report.html")
     assert "tiny-openvino-int8: 0.9" in done.err
     assert "'e2/depthwise' (" in done.err
