@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from lightawnet_edge.bundle.store import replace_file
 from lightawnet_edge.codec import CodecError, decode, encode
 from lightawnet_edge.errors import ArtifactError, SpecError
-from lightawnet_edge.training.config import TrainConfig
+from lightawnet_edge.model.packaged import BEST
+from lightawnet_edge.training.config import CONFIG, TrainConfig
 from lightawnet_edge.training.metrics_log import EpochRecord
 
 SCHEMA = 2  # 1: first version. 2: several optimizers; the size of each epoch.
@@ -106,7 +107,10 @@ class RunState:
         """
         now, then = encode(config), _with_defaults(self.config)
         keys = sorted((now.keys() | then.keys()) - _FREE_KEYS)
-        if changed := [key for key in keys if now.get(key) != then.get(key)]:
+        changed = [key for key in keys if now.get(key) != then.get(key)]
+        if changed == ["epochs"]:
+            raise SpecError(_other_epochs(config, then["epochs"]))
+        if changed:
             raise SpecError(
                 f"'{config.out}' was started with another config: "
                 + ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in changed)
@@ -122,6 +126,21 @@ class RunState:
                 f"'{config.out}' was started on other frames or masks, or another split of them. "
                 "Resume on the same data, or choose another --out."
             )
+
+
+def _other_epochs(config: TrainConfig, planned: int) -> str:
+    """What to do instead of resuming a run with another number of epochs."""
+    best, more = config.out / BEST, config.epochs - planned
+    told = (
+        f"For more, begin a new run from its weights: lightawnet-edge train --config "
+        f"{config.out / CONFIG} --init {best} --epochs {more} --out ANOTHER"
+        if more > 0
+        else f"'{best}' holds its best weights until now"
+    )
+    return (
+        f"'{config.out}' was planned for {planned} epochs, with which its learning rate ends: "
+        f"{config.epochs} would be another run. Leave --epochs out to finish it. {told}."
+    )
 
 
 def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:

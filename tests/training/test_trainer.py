@@ -195,6 +195,21 @@ def test_resuming_with_another_config_names_what_differs(make_config: MakeConfig
         train(make_config(epochs=2, lr=0.5), resume=True)
 
 
+def test_resuming_with_other_epochs_says_what_to_do(make_config: MakeConfig) -> None:
+    config = make_config(epochs=2)
+    train(config)
+    with pytest.raises(SpecError) as found:
+        train(make_config(epochs=5), resume=True)
+    assert str(found.value) == (
+        f"'{config.out}' was planned for 2 epochs, with which its learning rate ends: 5 would be "
+        "another run. Leave --epochs out to finish it. For more, begin a new run from its weights: "
+        f"lightawnet-edge train --config {config.out}/config.toml "
+        f"--init {config.out}/best.safetensors --epochs 3 --out ANOTHER."
+    )
+    with pytest.raises(SpecError, match=r"1 would be another run.*best\.safetensors' holds its be"):
+        train(make_config(epochs=1), resume=True)
+
+
 def test_resuming_on_other_data_is_refused(make_config: MakeConfig, tmp_path: Path) -> None:
     train(make_config(epochs=1))
     (tmp_path / "val.txt").write_text("f2\nf7\n")
