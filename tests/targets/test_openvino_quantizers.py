@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import openvino
 import pytest
 from hypothesis import given, settings
@@ -14,9 +15,15 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from lightawnet_edge.bundle.bundle import Bundle
+from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.bundle.engine import Engine
 from lightawnet_edge.calibration.ranges import with_zero
 from lightawnet_edge.data.pixels import UInt8
-from lightawnet_edge.specs import Method
+from lightawnet_edge.graph.device_graph import to_onnx
+from lightawnet_edge.graph.quantization import float_patterns
+from lightawnet_edge.model.lowering import lower
+from lightawnet_edge.specs import ColorOrder, Method, Normalization, Precision, Size, Target
+from lightawnet_edge.targets import table
 from lightawnet_edge.targets.openvino import int8
 from lightawnet_edge.targets.openvino.convolutions import MOVERS
 from lightawnet_edge.targets.openvino.int8 import OpenVinoDraft
@@ -28,7 +35,7 @@ from lightawnet_edge.targets.openvino.quantizers import (
     source,
     store_integers,
 )
-from tests.conftest import SIZE, blobs
+from tests.conftest import SIZE, blobs, random_network
 
 Bundles = dict[tuple[str, str], Path]
 ONE, NONE = [1, 1], [0, 0]
@@ -70,6 +77,40 @@ def test_every_convolution_but_those_in_float_reads_a_quantizer_and_nothing_else
             one.get_node().get_type_name() for one in nodes[name].output(0).get_target_inputs()
         }
         assert kinds <= MOVERS | {"Convolution"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reads_bytes"),
+    [
+        ({}, True),
+        ({"color": ColorOrder.BGR}, True),
+        ({"color": ColorOrder.GRAY}, True),
+        ({"frame": Size(80, 96)}, False),
+        ({"normalization": Normalization(method="minmax")}, False),
+    ],
+    ids=["rgb", "bgr", "gray", "other size", "minmax"],
+)
+def test_int8_is_close_to_float_whatever_the_frame(
+    changes: dict[str, Any], reads_bytes: bool, tmp_path: Path
+) -> None:
+    values = {"frame": SIZE, "color": ColorOrder.RGB, "normalization": Normalization(), **changes}
+    wanted = Contract(network=SIZE, threshold=0.5, probability=True, **values)
+    gray = wanted.color is ColorOrder.GRAY
+    twin = random_network(1 if gray else 3, experts=1)
+    rewrites = table.traits_of(Target.OPENVINO).rewrites_for(Precision.INT8)
+    lowered = lower(twin, rewrites=rewrites, bgr=wanted.color is ColorOrder.BGR)
+    onnx.save(to_onnx(lowered, wanted), tmp_path / "device.onnx")
+    seen = [frame for frame, _ in blobs(4, wanted.frame)]
+    seen = [frame[:, :, 1].copy() for frame in seen] if gray else seen
+    draft = OpenVinoDraft(tmp_path / "device.onnx", lambda: seen, float_patterns())
+    file = draft.write(tmp_path, Method.MIN_MAX)
+    assert (f"e1/depthwise{ENTRY}" in nodes_of(file)) is reads_bytes
+    backend = table.get(Target.OPENVINO)
+    exact = backend.load(Engine.read(tmp_path / "device.onnx", Precision.FP32), 1)
+    found = backend.load(Engine.read(file, Precision.INT8), 1)
+    for frame in seen:
+        one, other = (engine.infer(frame, ("probability",)) for engine in (exact, found))
+        assert np.abs(one["probability"] - other["probability"]).mean() < 0.03
 
 
 @pytest.mark.parametrize(("saturates", "peak"), [(True, 64), (False, 127)])
