@@ -92,6 +92,17 @@ class State(_Word):
     """It is there, and gave what was expected of it."""
 
 
+class Scaling(_Word):
+    """How a device graph scales frames to the network, and masks back; all mean the same."""
+
+    RESIZE = "resize"
+    """As it is defined: pooling and Resize."""
+    PRODUCTS = "products"
+    """Products with matrices: see `model.scaling`."""
+    INTEGERS = "integers"
+    """The same, and boxes of bytes are summed as integers."""
+
+
 class ColorOrder(_Word):
     """How the bytes of a camera frame of height H and width W are laid out."""
 

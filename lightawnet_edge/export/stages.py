@@ -69,9 +69,11 @@ def make(
         on_step,
     )
     narrate("tracing the device graph")
-    rewrites = table.traits_of(spec.target).rewrites_for(spec.precision)
+    traits = table.traits_of(spec.target)
+    rewrites = traits.rewrites_for(spec.precision)
     bgr = prepared.contract.color is ColorOrder.BGR
-    graph = to_onnx(lower(network, plan.frozen, rewrites, bgr=bgr), prepared.contract)
+    lowered = lower(network, plan.frozen, rewrites, bgr=bgr)
+    graph = to_onnx(lowered, prepared.contract, traits.scaling)
     onnx.save(graph, folder / DEVICE_GRAPH)
     made = prepared.make(
         Order(

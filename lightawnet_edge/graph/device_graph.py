@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import warnings
 from dataclasses import replace
@@ -10,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.graph.integer_sums import sum_integers
 from lightawnet_edge.graph.view import GraphView
 from lightawnet_edge.model.lowering import LoweredNetwork
 from lightawnet_edge.model.network import LightAWNet
-from lightawnet_edge.model.preprocess import Preprocess, resize
-from lightawnet_edge.specs import ColorOrder
+from lightawnet_edge.model.preprocess import Mask, Preprocess
+from lightawnet_edge.model.scaling import ScaledFrame, ScaledMask
+from lightawnet_edge.specs import ColorOrder, Scaling
 
 if TYPE_CHECKING:
     import onnx
@@ -35,16 +35,9 @@ class DeviceModel(nn.Module):
     def __init__(self, network: LightAWNet | LoweredNetwork, contract: Contract) -> None:
         """`network` may be lowered or not; it works at `contract.network`."""
         super().__init__()
-        turned = isinstance(network, LoweredNetwork) and network.takes_bgr
-        # A network that takes BGR needs a frame of that order as it is.
-        self.preprocess = Preprocess.of(
-            replace(contract, color=ColorOrder.RGB) if turned else contract
-        )
+        self.preprocess: nn.Module = _preprocess(network, contract)
         self.network = network
-        self.picture = contract.picture
-        self.border = _border(contract)
-        # Logits are compared, not probabilities: the mask then needs no sigmoid, and is the same.
-        self.logit_threshold = math.log(contract.threshold / (1 - contract.threshold))
+        self.mask: nn.Module = _mask(contract)
 
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor]:
         """Turn one frame into its mask and its probability.
@@ -57,13 +50,17 @@ class DeviceModel(nn.Module):
             probability of shape (h, w), float32, of the region alone.
         """
         logits = self.network(self.preprocess(frame))
-        mask = resize(logits, self.picture)[0, 0] >= self.logit_threshold
-        # By way of float32: TensorRT and ONNX Runtime select floats, not all of them select bytes,
-        # and TensorRT pads no bytes either.
-        values = mask.float() * 255
-        if self.border is not None:
-            values = F.pad(values, self.border)
-        return values.to(torch.uint8), torch.sigmoid(logits)[0, 0]
+        return self.mask(logits), torch.sigmoid(logits)[0, 0]
+
+
+def _preprocess(network: LightAWNet | LoweredNetwork, contract: Contract) -> Preprocess:
+    turned = isinstance(network, LoweredNetwork) and network.takes_bgr
+    # A network that takes BGR needs a frame of that order as it is.
+    return Preprocess.of(replace(contract, color=ColorOrder.RGB) if turned else contract)
+
+
+def _mask(contract: Contract) -> Mask:
+    return Mask(contract.picture, contract.threshold, _border(contract))
 
 
 def _border(contract: Contract) -> tuple[int, int, int, int] | None:
@@ -75,26 +72,31 @@ def _border(contract: Contract) -> tuple[int, int, int, int] | None:
     return crop.x, right, crop.y, below
 
 
-def to_onnx(network: LoweredNetwork, contract: Contract) -> onnx.ModelProto:
+def to_onnx(
+    network: LoweredNetwork, contract: Contract, scaling: Scaling = Scaling.RESIZE
+) -> onnx.ModelProto:
     """Trace a lowered network into its device graph; nodes carry the path of their module.
 
-    The graph has static shapes and holds no operator that ONNX Runtime, OpenVINO or TensorRT's
-    parser would refuse: no antialiased Resize, and every Conv states its kernel_shape.
+    The graph has static shapes, and where `scaling` is left as it is no operator that ONNX Runtime,
+    OpenVINO or TensorRT's parser would refuse: no antialiased Resize, and every Conv states its
+    kernel_shape.
     """
     import onnx
     from onnxscript import optimizer
 
-    device = DeviceModel(network, contract).eval()
+    kind = DeviceModel if contract.probability else _MaskModel
+    device = kind(network, contract).eval()
+    if scaling is not Scaling.RESIZE:
+        _scale_by_products(device, contract)
     frame = torch.zeros(contract.frame_shape, dtype=torch.uint8)
     names = list(OUTPUTS if contract.probability else OUTPUTS[:1])
-    traced: nn.Module = device if contract.probability else _OneOutput(device)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # The tracing exporter is 10x faster than the dynamo one and names nodes by module; its
         # deprecation and its remarks about branches on (static) shapes are known.
         warnings.simplefilter("ignore")
         file = Path(folder) / "traced.onnx"
         torch.onnx.export(
-            traced,
+            device,
             (frame,),
             file,
             dynamo=False,
@@ -106,20 +108,26 @@ def to_onnx(network: LoweredNetwork, contract: Contract) -> onnx.ModelProto:
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     model = optimizer.optimize(model, onnx_shape_inference=True)
     _finish_convs(model)
+    if scaling is Scaling.INTEGERS:
+        sum_integers(model)
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
-class _OneOutput(nn.Module):
+class _MaskModel(DeviceModel):
     """A device model without its probability."""
 
-    def __init__(self, device: DeviceModel) -> None:
-        super().__init__()
-        self.device = device
-
-    def forward(self, frame: Tensor) -> Tensor:
-        mask: Tensor = self.device(frame)[0]
+    def forward(self, frame: Tensor) -> Tensor:  # type: ignore[override] # one output, not two
+        """Turn one frame into its mask."""
+        mask: Tensor = self.mask(self.network(self.preprocess(frame)))
         return mask
+
+
+def _scale_by_products(device: DeviceModel, contract: Contract) -> None:
+    """Exchange what scales frames and masks, where anything is scaled, for its fast equal."""
+    if contract.picture != contract.network:
+        device.preprocess = ScaledFrame(_preprocess(device.network, contract), contract.picture)
+        device.mask = ScaledMask(_mask(contract), contract.network)
 
 
 def _finish_convs(model: onnx.ModelProto) -> None:

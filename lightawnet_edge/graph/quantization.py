@@ -32,11 +32,12 @@ FLOAT_NODES = (
     r"/preprocess/.*",
     r"/network/attention/(MatMul|Softmax).*",
     r"out|out/border/.*|/network/out/.*",
+    r"/mask/.*",
     r"/[^/]+",
 )
 """Patterns of nodes that stay in float: preprocessing, whose range is the camera's; the softmax
-attention; the last convolution, or the border of logits in tiles, and what adds these up; and the
-head after it, which has no module in its name. The head matters: ONNX Runtime turns a float
+attention; the last convolution, or the border of logits in tiles, and what adds these up; and what
+is made of the logits, the mask and the probability. The latter matter: ONNX Runtime turns a float
 convolution between quantized neighbours into an integer one."""
 
 

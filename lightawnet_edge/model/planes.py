@@ -14,6 +14,32 @@ from lightawnet_edge.data.yuv import rgb_from
 from lightawnet_edge.specs import ColorOrder, Region, Yuv
 
 
+def bytes_of(frame: Tensor, color: ColorOrder, crop: Region | None) -> list[Tensor]:
+    """The region of a frame as its values lie: (H, W, C), or (H, W) for one value a place.
+
+    NV12 and YUY2 give two: luma, and U and V, of which a place stands for all pixels that share it.
+
+    Args:
+        frame: Of the shape of the frame.
+        color: Of the frame.
+        crop: None: all of the frame.
+    """
+    match color:
+        case ColorOrder.NV12:
+            height, width = 2 * frame.shape[0] // 3, frame.shape[1]
+            luma, chroma = frame[:height], frame[height:].reshape(height // 2, width // 2, 2)
+        case ColorOrder.YUY2:
+            luma, chroma = frame[:, :, 0], frame[:, :, 1].reshape(frame.shape[0], -1, 2)
+        case _:
+            return [_cut(frame, crop)]
+    assert color.chroma is not None
+    rows, columns = color.chroma
+    shared = crop and Region(
+        crop.x // columns, crop.y // rows, crop.width // columns, crop.height // rows
+    )
+    return [_cut(luma, crop), _cut(chroma, shared)]
+
+
 def planes(frame: Tensor, color: ColorOrder, crop: Region | None) -> list[Tensor]:
     """Planes (1, C, H, W) of the region of a frame, all of one height and width.
 
@@ -25,28 +51,19 @@ def planes(frame: Tensor, color: ColorOrder, crop: Region | None) -> list[Tensor
         color: Of the frame.
         crop: None: all of the frame.
     """
-    match color:
-        case ColorOrder.GRAY:
-            return [_cut(frame[None, None], crop)]
-        case ColorOrder.NV12:
-            height, width = 2 * frame.shape[0] // 3, frame.shape[1]
-            luma, chroma = frame[:height], frame[height:].reshape(height // 2, width // 2, 2)
-        case ColorOrder.YUY2:
-            luma, chroma = frame[:, :, 0], frame[:, :, 1].reshape(frame.shape[0], -1, 2)
-        case _:
-            return [_cut(frame.permute(2, 0, 1)[None], crop)]
-    assert color.chroma is not None
-    rows, columns = color.chroma
-    shared = crop and Region(
-        crop.x // columns, crop.y // rows, crop.width // columns, crop.height // rows
-    )
-    cut = _cut(chroma.permute(2, 0, 1)[None], shared)
-    spread = F.interpolate(cut, scale_factor=(float(rows), float(columns)), mode="nearest")
-    return [_cut(luma[None, None], crop), spread]
+    first, *others = (_plane(part) for part in bytes_of(frame, color, crop))
+    if color.chroma is None:
+        return [first]
+    factors = tuple(float(factor) for factor in color.chroma)
+    return [first, *(F.interpolate(x, scale_factor=factors, mode="nearest") for x in others)]
 
 
 def _cut(x: Tensor, crop: Region | None) -> Tensor:
-    return x if crop is None else x[:, :, crop.slices[0], crop.slices[1]]
+    return x if crop is None else x[crop.slices]
+
+
+def _plane(part: Tensor) -> Tensor:
+    return part[None, None] if part.ndim == 2 else part.permute(2, 0, 1)[None]
 
 
 def to_rgb(x: Tensor, yuv: Yuv) -> Tensor:

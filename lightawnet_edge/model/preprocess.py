@@ -6,6 +6,8 @@ drift apart. Every operation exports to operators that ONNX Runtime, OpenVINO an
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -37,13 +39,13 @@ def resize(x: Tensor, size: Size) -> Tensor:
     """
     # A tracing exporter gives lengths as tensors, whose `//` rounds negative numbers towards zero.
     height, width = int(x.shape[2]), int(x.shape[3])
-    rows, columns = _boxes(height, size.height), _boxes(width, size.width)
+    rows, columns = boxes(height, size.height), boxes(width, size.width)
     x = _average(x, (rows[0], columns[0]))
     x = _interpolate(x, Size(size.height * rows[1], size.width * columns[1]))
     return _average(x, (rows[1], columns[1]))
 
 
-def _boxes(length: int, target: int) -> tuple[int, int]:
+def boxes(length: int, target: int) -> tuple[int, int]:
     """Length of the boxes before and after interpolation; one of them is 1."""
     if length <= _MAX_BILINEAR * target:
         return 1, 1
@@ -58,7 +60,7 @@ def _average(x: Tensor, boxes: tuple[int, int]) -> Tensor:
 
 
 def _interpolate(x: Tensor, size: Size) -> Tensor:
-    if tuple(x.shape[2:]) == (size.height, size.width):
+    if (int(x.shape[2]), int(x.shape[3])) == (size.height, size.width):
         return x
     return F.interpolate(x, (size.height, size.width), mode="bilinear", align_corners=False)
 
@@ -121,3 +123,34 @@ class Preprocess(nn.Module):
         if self.yuv is not None:
             x = to_rgb(x, self.yuv)
         return normalize(x, self.normalization)
+
+
+class Mask(nn.Module):
+    """Logits (1, 1, h, w) to the mask of a frame, uint8, 0 or 255."""
+
+    def __init__(
+        self, size: Size, threshold: float, border: tuple[int, int, int, int] | None = None
+    ) -> None:
+        """Take the probability that makes a pixel foreground.
+
+        Args:
+            size: Of the part of the frame that the logits are about.
+            threshold: Between 0 and 1.
+            border: Pixels to the left, right, above and below that part, which are 0; None where it
+                is the whole frame.
+        """
+        super().__init__()
+        self.size = size
+        self.border = border
+        # Logits are compared, not probabilities: the mask then needs no sigmoid, and is the same.
+        self.threshold = math.log(threshold / (1 - threshold))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Resize, compare, and put what is 0 around it."""
+        mask = resize(logits, self.size)[0, 0] >= self.threshold
+        # By way of float32: TensorRT and ONNX Runtime select floats, not all of them select bytes,
+        # and TensorRT pads no bytes either.
+        values = mask.float() * 255
+        if self.border is not None:
+            values = F.pad(values, self.border)
+        return values.to(torch.uint8)

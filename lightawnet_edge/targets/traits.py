@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lightawnet_edge.model.rewrites import USUAL, Rewrites
-from lightawnet_edge.specs import Precision
+from lightawnet_edge.specs import Precision, Scaling
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class Traits:
     rewrites: Mapping[Precision, Rewrites] = field(default_factory=dict)
     """What the lowering does beside what it always does; a precision that is left out gets the
     usual `Rewrites`."""
+    scaling: Scaling = Scaling.RESIZE
+    """How its device graphs scale frames and masks of another size than the network's."""
     options: frozenset[str] = frozenset()
     """Options of `export` that it takes, of those that some target alone takes."""
     device: str | None = None

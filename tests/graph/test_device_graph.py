@@ -25,6 +25,7 @@ from lightawnet_edge.specs import (
     Precision,
     Range,
     Region,
+    Scaling,
     Size,
     Target,
     Yuv,
@@ -35,6 +36,7 @@ from tests.conftest import SIZE, blobs, random_network
 # A wide frame has sample positions of about 2000, whose float32 steps are 1e-4: weights of the
 # interpolation, and with them probabilities, differ by a few 1e-5 between runtimes.
 PROBABILITY_TOLERANCE = 1e-4
+PLACES = ("/preprocess/", "/mask/")
 
 
 def contract(frame: Size = SIZE, color: ColorOrder = ColorOrder.RGB, **changes: object) -> Contract:
@@ -54,6 +56,8 @@ HD = Yuv(matrix=Matrix.BT709, range=Range.LIMITED)
 CASES = {
     "same size": contract(),
     "bgr full hd": contract(Size(540, 960), ColorOrder.BGR),
+    "boxes across alone": contract(Size(100, 640)),
+    "boxes down alone": contract(Size(320, 70)),
     "prime size": contract(Size(331, 419)),
     "smaller frame": contract(Size(40, 56)),
     "minmax": contract(normalization=Normalization(method="minmax")),
@@ -101,9 +105,10 @@ def check_runtime(
         if splits:  # a threshold that splits this frame: a constant mask proves nothing
             wanted = replace(wanted, threshold=float(probability.quantile(0.7)))
         mask = DeviceModel(network, wanted)(torch.from_numpy(frame))[0]
-    rewrites = table.traits_of(target).rewrites_for(precision)
+    traits = table.traits_of(target)
+    rewrites = traits.rewrites_for(precision)
     lowered = lower(network, rewrites=rewrites, bgr=wanted.color is ColorOrder.BGR)
-    onnx.save(to_onnx(lowered, wanted), folder / "device.onnx")
+    onnx.save(to_onnx(lowered, wanted, traits.scaling), folder / "device.onnx")
     backend = table.builder_for(target, Precision.FP32)
     built = backend.build(folder / "device.onnx", folder, Precision.FP32)
     session = backend.load(Engine.read(folder / built.engine, Precision.FP32), 1)
@@ -205,5 +210,26 @@ def test_layers_are_named_by_their_module_and_their_macs_are_counted(network: Li
 
 
 def test_probability_can_be_left_out(network: LightAWNet) -> None:
-    graph = to_onnx(lower(network), contract(probability=False)).graph
+    graph = to_onnx(lower(network), contract(Size(96, 96), probability=False)).graph
     assert [output.name for output in graph.output] == ["mask"]
+    names = {node.name for node in graph.node}
+    assert {"/preprocess/Resize", "/mask/Resize", "e1/depthwise"} <= names
+
+
+@pytest.mark.parametrize("scaling", [Scaling.PRODUCTS, Scaling.INTEGERS])
+def test_frames_are_scaled_without_resize_and_without_a_convolution(
+    scaling: Scaling, network: LightAWNet
+) -> None:
+    wanted = contract(Size(1080, 1920))
+    plain, fast = to_onnx(lower(network), wanted), to_onnx(lower(network), wanted, scaling)
+    assert list(GraphView(fast).convs) == list(GraphView(plain).convs)
+    kinds = [node.op_type for node in fast.graph.node if node.name.startswith(PLACES)]
+    assert not {"Resize", "AveragePool", "Conv"} & set(kinds)
+    assert kinds.count("MatMulInteger") == (scaling is Scaling.INTEGERS)
+
+
+@pytest.mark.parametrize("scaling", Scaling)
+def test_frames_of_the_networks_size_are_not_scaled(scaling: Scaling, network: LightAWNet) -> None:
+    graph = to_onnx(lower(network), contract(), scaling).graph
+    kinds = {node.op_type for node in graph.node if node.name.startswith(PLACES)}
+    assert not {"Resize", "MatMul"} & kinds

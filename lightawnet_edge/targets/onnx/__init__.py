@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lightawnet_edge.model.rewrites import Rewrites
-from lightawnet_edge.specs import Precision
+from lightawnet_edge.specs import Precision, Scaling
 from lightawnet_edge.targets.traits import Traits
 
 TRAITS = Traits(
@@ -17,4 +17,5 @@ TRAITS = Traits(
         Precision.FP32: Rewrites(cells=True, tiled_head=True),
         Precision.INT8: Rewrites(cells=True, wide_cells=True, tiled_head=True),
     },
+    scaling=Scaling.INTEGERS,
 )

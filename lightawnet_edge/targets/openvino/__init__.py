@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lightawnet_edge.model.rewrites import Rewrites
-from lightawnet_edge.specs import Precision
+from lightawnet_edge.specs import Precision, Scaling
 from lightawnet_edge.targets.traits import Traits
 
 _FLOAT = Rewrites(stacked=False, cells=True, tiled_head=True)
@@ -25,4 +25,5 @@ TRAITS = Traits(
         # Channels lie innermost in INT8 alone: in float, a run of pixels is a copy.
         Precision.INT8: replace(_FLOAT, transposed=True, gate_runs=True),
     },
+    scaling=Scaling.PRODUCTS,
 )

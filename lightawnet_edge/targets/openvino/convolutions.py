@@ -11,6 +11,7 @@ from lightawnet_edge.bundle.layers import CONVOLUTION
 from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.specs import Precision
 from lightawnet_edge.targets.base import kind_of
+from lightawnet_edge.targets.openvino.scaling import scales
 
 # The ONNX reader splits Conv with a bias into a convolution of this suffix and an addition.
 SUFFIX = "/WithoutBiases"
@@ -50,9 +51,11 @@ def refuse_saturation(model: Any) -> None:
 
 
 def _convolutions(model: Any) -> Iterator[tuple[str, Any]]:
+    """Those of the network: what sums the frame's bytes by ones is none of them."""
     for op in model.get_ordered_ops():
-        if kind_of(op.get_type_name()) == CONVOLUTION:
-            yield op.get_friendly_name().removesuffix(SUFFIX), op
+        name = op.get_friendly_name()
+        if kind_of(op.get_type_name()) == CONVOLUTION and not scales(name):
+            yield name.removesuffix(SUFFIX), op
 
 
 def _is_integer(convolution: Any) -> bool:

@@ -25,6 +25,7 @@ from lightawnet_edge.targets.base import (
     kind_of,
 )
 from lightawnet_edge.targets.openvino.convolutions import SUFFIX, asked, refuse_saturation
+from lightawnet_edge.targets.openvino.scaling import specialize
 from lightawnet_edge.targets.session import SerialSession, warmed_up
 
 ENGINE = "engine.xml"
@@ -70,6 +71,7 @@ class OpenVinoBackend:
         """Write `engine.xml` and `engine.bin` from an ONNX file or an OpenVINO model."""
         with _errors(source):
             model = self._core.read_model(source)
+            specialize(model)
             # Weights stay as they are: compression to FP16 would change an FP32 engine silently.
             self._ov.save_model(model, folder / ENGINE, compress_to_fp16=False)
         layers = self.read_back(Engine.read(folder / ENGINE, precision)).layers
