@@ -64,6 +64,7 @@ class _Engine:
     peak_memory_bytes: int | None = None
     scores: dict[str, SegmentationScore] = field(default_factory=dict)
     layers: tuple[LayerRecord, ...] = ()
+    parts_s: dict[str, float] = field(default_factory=dict)
 
 
 class Contest:
@@ -192,6 +193,7 @@ class Contest:
                 )
             else:
                 engine.layers = decode(tuple[LayerRecord, ...], answer["layers"])
+                engine.parts_s = answer["parts_s"]
 
     def records(self) -> tuple[Record, ...]:
         """What the engines that are left have given.
@@ -363,4 +365,5 @@ def _record(engine: _Engine, baseline: dict[str, SegmentationScore] | None) -> R
         ),
         scores=frame_scores(engine.scores, baseline),
         layers=engine.layers,
+        parts_s=engine.parts_s,
     )

@@ -6,14 +6,15 @@ and doubts are computed from these wherever they are asked for, and written besi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
 from lightawnet_edge.benchmarks.timing import DeviceLatency, Timing, gpu_doubts
 from lightawnet_edge.bundle.layers import LayerRecord
-from lightawnet_edge.codec import encode
+from lightawnet_edge.codec import OMIT, encode
 from lightawnet_edge.errors import SpecError
 from lightawnet_edge.scores.intervals import Interval, mean_interval
 from lightawnet_edge.scores.latency import EngineLatency, latency_doubts, summarize
@@ -75,11 +76,16 @@ class Record:
     layers: tuple[LayerRecord, ...] = ()
     """Every convolution as this machine executes it; empty for the baseline, and for bundles that
     hold no table of their layers."""
+    parts_s: Mapping[str, float] = field(default_factory=dict, metadata=OMIT)
+    """Parts of a call to their seconds: means of profiled calls, which are slower than others.
+    Empty where the toolchain times no layers."""
 
     def __post_init__(self) -> None:
         if not self.executed:
             raise SpecError(f"'{self.bundle}' executed no precision.")
         check_shares(**self.executed)
+        if self.parts_s and not all(0 <= part < math.inf for part in self.parts_s.values()):
+            raise SpecError(f"'{self.bundle}' has a part of a call that is no time.")
         if not self.scores:
             raise SpecError(f"'{self.bundle}' was scored on no frame.")
         if len({score.frame for score in self.scores}) < len(self.scores):

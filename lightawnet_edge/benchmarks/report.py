@@ -22,7 +22,7 @@ from lightawnet_edge.codec import dumps
 from lightawnet_edge.data.faults import printable
 from lightawnet_edge.errors import BackendUnavailableError
 from lightawnet_edge.scores import latency as stats
-from lightawnet_edge.scores.text import change_texts, milliseconds, percent
+from lightawnet_edge.scores.text import change_texts, milliseconds, percent, shares_text
 from lightawnet_edge.tables import Fitted, plain_table
 
 PAGE_NEEDS = ("jinja2", "matplotlib")
@@ -83,14 +83,16 @@ def _notes(result: BenchResult) -> Iterator[tuple[str, str]]:
     records = fastest_first(result.records)
     for failure in result.failures:
         yield "failed", f"{failure.bundle}: {failure.reason}"
+    yield from (
+        ("call", f"{one.bundle}: {shares_text(one.parts_s)}") for one in records if one.parts_s
+    )
     if result.gpu is not None:
         yield "gpu", gpu_text(result)
     yield from (("gpu", f"{one.bundle}: {device_line(one)}") for one in records if one.runs_on_gpu)
     yield from (("Dice", text) for text in _against(result))
     yield from (("doubt", text) for text in result.doubts)
-    for record in records:
-        if record.doubts:
-            yield "doubt", f"{record.bundle}: {'; '.join(record.doubts)}"
+    doubted = (one for one in records if one.doubts)
+    yield from (("doubt", f"{one.bundle}: {'; '.join(one.doubts)}") for one in doubted)
 
 
 def _against(result: BenchResult) -> list[str]:
@@ -154,6 +156,7 @@ def html(result: BenchResult) -> str:
         "ms": milliseconds,
         "outline": outline,
         "percent": percent,
+        "shares": shares_text,
         "shell": shlex.join,
     }
     source = files("lightawnet_edge.benchmarks").joinpath("report.html").read_text(encoding="utf-8")

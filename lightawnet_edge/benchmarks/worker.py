@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,11 +25,13 @@ from lightawnet_edge.bundle.layers import LayerRecord
 from lightawnet_edge.bundle.store import sha256_of
 from lightawnet_edge.codec import decode, encode
 from lightawnet_edge.errors import BackendUnavailableError, EdgeError, SpecError
-from lightawnet_edge.targets.base import DeviceTime
+from lightawnet_edge.targets.base import WARMUP, DeviceTime
 
 Frame = NDArray[np.uint8]
 Call = Callable[[Frame], Frame]
 Clock = Callable[[], float]
+_PROFILED = 20
+"""Calls that tell where the time of a call goes."""
 
 
 class Worker:
@@ -98,8 +100,13 @@ class Worker:
         return {"peak_bytes": peak_memory_bytes()}
 
     def layers(self) -> dict[str, Any]:
-        """Read back the convolutions as they run here; compiles the engine once more, so last."""
-        return {"layers": encode(_layers(*self._engine))}
+        """Read back the convolutions as they run here, and the seconds of a call by its parts.
+
+        Compiles the engine once more, so last.
+        """
+        frames = list(itertools.islice(self._frames, WARMUP + _PROFILED))
+        layers, parts_s = _layers(*self._engine, frames)
+        return {"layers": encode(layers), "parts_s": parts_s}
 
     def segment(self, frame: str, mask: str) -> dict[str, Any]:
         """Read a frame from a `.npy` file and write its mask to another."""
@@ -200,12 +207,14 @@ def _open(engine: Mapping[str, Any], threads: int) -> Call:
     return Segmenter.load(engine["bundle"], threads=threads)
 
 
-def _layers(engine: Mapping[str, Any], threads: int) -> tuple[LayerRecord, ...]:
+def _layers(
+    engine: Mapping[str, Any], threads: int, frames: Sequence[Frame]
+) -> tuple[tuple[LayerRecord, ...], dict[str, float]]:
     if "bundle" not in engine:
-        return ()
+        return (), {}
     from lightawnet_edge.inspection.inspection import read_layers
 
-    return read_layers(Bundle.open(engine["bundle"]), threads)
+    return read_layers(Bundle.open(engine["bundle"]), threads, frames)
 
 
 def _no_engine(_: Frame) -> Frame:

@@ -14,6 +14,9 @@ from lightawnet_edge.errors import SpecError
 from lightawnet_edge.specs import Precision
 
 CONVOLUTION = "convolution"
+PARTS = FRAME_IN, NETWORK, MASK_OUT, REST = "frame in", "network", "mask out", "rest"
+"""Parts of a call: from the camera's frame to the network's input; the network; from its logits to
+mask and probability; and what belongs to no layer."""
 _NAMED = 5
 """Layers that a message names."""
 
@@ -63,6 +66,23 @@ def mac_shares(layers: Iterable[LayerRecord]) -> dict[str, float]:
             counts[key] = counts.get(key, 0) + layer.macs
     total = sum(counts.values())
     return {key: round(macs / total, 6) for key, macs in counts.items()}
+
+
+def part_of(layer: str) -> str:
+    """Part of a call that a layer belongs to: its name holds the path of what made it."""
+    if "/preprocess/" in layer:
+        return FRAME_IN
+    return MASK_OUT if "/mask/" in layer or layer in ("mask", "/Sigmoid") else NETWORK
+
+
+def parts_of(layers: Iterable[LayerRecord], call_s: float | None) -> dict[str, float]:
+    """Seconds of a call by its parts, which add up to it; empty where it was not timed."""
+    if call_s is None:
+        return {}
+    found = dict.fromkeys((FRAME_IN, NETWORK, MASK_OUT), 0.0)
+    for layer in layers:
+        found[part_of(layer.name)] += layer.seconds or 0.0
+    return {**found, REST: max(0.0, call_s - sum(found.values()))}
 
 
 def check_share(share: float | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from lightawnet_edge.bundle.bundle import Bundle
 from lightawnet_edge.bundle.contract import Contract
-from lightawnet_edge.bundle.layers import LayerRecord, mac_shares
+from lightawnet_edge.bundle.layers import LayerRecord, mac_shares, parts_of
 from lightawnet_edge.bundle.manifest import Manifest
 from lightawnet_edge.data.frameset import FrameSet
 from lightawnet_edge.data.pixels import UInt8
@@ -116,6 +116,11 @@ class Inspection:
         return sorted(found, key=lambda work: -work.seconds)
 
     @property
+    def parts(self) -> dict[str, float]:
+        """Seconds of a call by its parts; empty without a profile."""
+        return parts_of(self.layers, None if self.profile is None else self.profile.call_s)
+
+    @property
     def doubts(self) -> list[str]:
         """Reasons not to trust the times."""
         if self.profile is None:
@@ -186,17 +191,25 @@ def inspect(spec: InspectSpec) -> Inspection:
     )
 
 
-def read_layers(bundle: Bundle, threads: int) -> tuple[LayerRecord, ...]:
+def read_layers(
+    bundle: Bundle, threads: int, frames: Sequence[UInt8] = ()
+) -> tuple[tuple[LayerRecord, ...], dict[str, float]]:
     """The convolutions of a bundle as this machine executes them; none if it holds no table.
+
+    Beside them the seconds of a call by its parts, where the toolchain times layers: a call for
+    each of the frames, of which the first `WARMUP` do not count.
 
     Raises:
         BackendUnavailableError: The bundle cannot run here.
     """
     manifest = bundle.manifest
     if not manifest.layers:
-        return ()
+        return (), {}
     backend = table.get_for(manifest.target, manifest.precision)
-    return _joined(manifest.layers, backend.read_back(bundle.unchecked_engine, threads))
+    found = backend.read_back(bundle.unchecked_engine, threads, frames)
+    layers = _joined(manifest.layers, found)
+    convolutions = tuple(replace(one, seconds=None) for one in layers if one.macs)
+    return convolutions, parts_of(layers, found.call_s)
 
 
 def _frames(contract: Contract) -> tuple[list[UInt8], str | None]:

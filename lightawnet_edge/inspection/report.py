@@ -14,7 +14,7 @@ from lightawnet_edge.bundle.layers import LayerRecord, mac_shares
 from lightawnet_edge.bundle.manifest import Manifest
 from lightawnet_edge.codec import encode
 from lightawnet_edge.inspection.inspection import Inspection
-from lightawnet_edge.scores.text import milliseconds, percent
+from lightawnet_edge.scores.text import milliseconds, percent, shares_text
 from lightawnet_edge.specs import State
 from lightawnet_edge.tables import Fitted, plain_table
 
@@ -40,6 +40,7 @@ def verdict(found: Inspection) -> str:
     if found.profile is not None:
         work = [f"{percent(part.share)} {part.kind}" for part in found.work[:_NAMED]]
         sentences.append(f"Time of the layers: {', '.join(work)}.")
+        sentences.append(f"Of the call: {shares_text(found.parts)}.")
     return " ".join(sentences)
 
 
@@ -115,6 +116,7 @@ def document(found: Inspection) -> dict[str, Any]:
         "executed_at_export": manifest.executed,
         "profile": found.profile,
         "work": found.work,
+        "parts": found.parts,
         "layers": [_layer(found, layer) for layer in found.layers],
     }
 

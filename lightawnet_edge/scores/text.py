@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,3 +32,9 @@ def percent(share: float) -> str:
     if share >= 1:
         return "100 %"
     return f"{min(100 * share, 99.9):.1f}".removesuffix(".0") + " %"
+
+
+def shares_text(parts_s: Mapping[str, float]) -> str:
+    """Parts of a time, each with its share of the whole."""
+    whole = sum(parts_s.values())
+    return ", ".join(f"{name} {percent(part / whole)}" for name, part in parts_s.items())

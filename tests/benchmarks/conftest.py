@@ -48,10 +48,10 @@ def opened(engine, threads):
         call.device_time = lambda: DeviceTime(copy_s=1e-5, compute_s=1e-4)
     return call
 
-def layers(engine, threads):
+def layers(engine, threads, frames):
     if "mute" in engine.get("bundle", ""):
         raise BackendUnavailableError("reading kernels", "onnx is not installed")
-    return ()
+    return (), {}
 
 worker._layers = layers
 worker._open = opened

@@ -220,3 +220,20 @@ def test_importing_the_room_imports_no_toolchain() -> None:
 def test_an_outline_is_closed_and_may_have_holes() -> None:
     assert outline((((1, 2), (3, 4)), ((5, 6),))) == "M1,2 3,4ZM5,6Z"
     assert outline(()) == ""
+
+
+def test_parts_of_a_call_stand_below_the_table_and_in_the_page(
+    make_result: Any,
+) -> None:
+    result = make_result()
+    parts_s = {"frame in": 0.001, "network": 0.008, "mask out": 0.0005, "rest": 0.0005}
+    records = tuple(
+        replace(record, parts_s={} if record.is_baseline else parts_s) for record in result.records
+    )
+    told = replace(result, records=records)
+    engines = [record.bundle for record in records if not record.is_baseline]
+    shares = "frame in 10 %, network 80 %, mask out 5 %, rest 5 %"
+    text = " ".join(text_of(told).split())
+    assert all(f"{engine}: {shares}" in text for engine in engines)
+    assert text.count(shares) == html(told).count(shares) == len(engines)
+    assert "Where the call goes" not in html(result)

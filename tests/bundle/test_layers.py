@@ -8,6 +8,8 @@ from lightawnet_edge.bundle.layers import (
     fp16_shortfall,
     int8_shortfall,
     mac_shares,
+    part_of,
+    parts_of,
 )
 from lightawnet_edge.codec import decode, encode
 from lightawnet_edge.errors import SpecError
@@ -108,3 +110,29 @@ def test_an_fp16_engine_must_run_in_fp16_dynamic_layers_too() -> None:
     )
     assert fp16_shortfall(Precision.INT8, some) is None
     assert fp16_shortfall(Precision.FP16, ()) is None
+
+
+@pytest.mark.parametrize(
+    ("layer", "part"),
+    [
+        ("/preprocess/boxes/Convolution_7", "frame in"),
+        ("/preprocess/Unsqueeze_abcd_acdb_/network/e1/Add_1", "frame in"),
+        ("e1/depthwise", "network"),
+        ("/network/u4/Resize", "network"),
+        ("/mask/Interpolate_9", "mask out"),
+        ("mask", "mask out"),
+        ("/Sigmoid", "mask out"),
+    ],
+)
+def test_a_layer_belongs_to_the_part_of_a_call_that_its_name_says(layer: str, part: str) -> None:
+    assert part_of(layer) == part
+
+
+def test_the_parts_of_a_call_add_up_to_it() -> None:
+    names = ("/preprocess/Resize", "e1/expand", "u4/dynamic", "/mask/Resize")
+    layers = [LayerRecord(name=name, seconds=0.002) for name in names]
+    assert parts_of(layers, 0.009) == pytest.approx(
+        {"frame in": 0.002, "network": 0.004, "mask out": 0.002, "rest": 0.001}
+    )
+    assert parts_of(layers, 0.007)["rest"] == 0, "clocks of layers and calls are not the same"
+    assert parts_of(layers, None) == {}

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from lightawnet_edge import __version__
 from lightawnet_edge.bundle.contract import Contract
+from lightawnet_edge.bundle.layers import PARTS
 from lightawnet_edge.bundle.store import sha256_of
 from lightawnet_edge.cli import app
 from lightawnet_edge.cli.examples import EXAMPLES
@@ -317,7 +318,13 @@ def test_demo_goes_from_weights_to_a_report(cli: Cli, checkpoint: Path, tmp_path
     done = cli(*command)
     assert done.code == 0, done.err
     records = {record["bundle"]: record for record in json.loads(done.out)["records"]}
-    assert set(records) == {"pytorch-eager", "tiny-openvino-fp32", "tiny-openvino-int8"}
+    engines = {f"tiny-openvino-{kind}" for kind in ("fp32", "int8")}
+    camera = {f"{engine}-1080x1920" for engine in engines}
+    eager = {f"pytorch-eager-tiny-{frame}" for frame in ("64x64", "1080x1920")}
+    assert set(records) == eager | engines | camera
+    assert all(records[name]["frame"] == "1080x1920" for name in camera)
+    assert all(set(records[name]["parts_s"]) == set(PARTS) for name in engines | camera)
+    assert "frames are the packaged ones, stretched" in done.err
     quantized = records["tiny-openvino-int8"]
     assert quantized["executed"]["int8"] > 0.9
     assert quantized["accuracy"]["n"] == 3
