@@ -14,16 +14,15 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from lightawnet_edge.bundle.store import replace_file, sha256_of
@@ -32,15 +31,12 @@ from lightawnet_edge.errors import CheckFailedError, SpecError
 from lightawnet_edge.model.checkpoint import load_checkpoint, not_finite, save_checkpoint
 from lightawnet_edge.model.metadata import CheckpointMeta
 from lightawnet_edge.model.packaged import BEST, LAST, resolve
-from lightawnet_edge.model.preprocess import normalize
 from lightawnet_edge.progress import Narrate
 from lightawnet_edge.scores.masks import SegmentationScore
 from lightawnet_edge.specs import Size
-from lightawnet_edge.training import losses
-from lightawnet_edge.training.augment import augment, draw
 from lightawnet_edge.training.config import CONFIG, TrainConfig, to_toml
 from lightawnet_edge.training.data import EpochSampler, Sets, TrainingSet, load
-from lightawnet_edge.training.hints import Encoder, Student
+from lightawnet_edge.training.learner import CALMER, Learner, finite
 from lightawnet_edge.training.made import keep_made, kept_made
 from lightawnet_edge.training.metrics_log import (
     EpochRecord,
@@ -49,24 +45,15 @@ from lightawnet_edge.training.metrics_log import (
     TensorBoardLog,
     write_csv,
 )
-from lightawnet_edge.training.setup import (
-    keep_depthwise_in_float,
-    make_accelerator,
-    make_network,
-    make_optimizers,
-    make_teacher,
-    rate_factor,
-)
+from lightawnet_edge.training.setup import make_accelerator, rate_factor
 from lightawnet_edge.training.split import keep_sides
-from lightawnet_edge.training.state import Ema, RunState
+from lightawnet_edge.training.state import RunState
 from lightawnet_edge.training.validation import score
 
 logger = logging.getLogger(__name__)
 
-LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 STATE = "state.pt"
 METRICS = "metrics.csv"
-_CALMER = "Lower --lr, lengthen --warmup-epochs, or train with --precision fp32."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,29 +137,10 @@ class _Run:
         self.config = config
         self.accelerator = accelerator
         self.sets = sets
-        self.loss = losses.get(config.loss)
         self.init = self._started_from(resumed=resumed)
         self.records: list[EpochRecord] = []
-        # A state holds what a run started from, which may not be on this machine.
-        start = replace(config, init=None) if resumed else config
-        network = make_network(start, self._inputs(sets.train)).train()
-        if accelerator.mixed_precision == "bf16" and accelerator.device.type == "cpu":
-            keep_depthwise_in_float(network)
-        teacher = make_teacher(config)
-        self.teacher = teacher.to(accelerator.device) if teacher else None
-        self.ema = Ema(network.to(accelerator.device), config.ema_decay)
-        encoder = Encoder().to(accelerator.device) if config.hints else None
-        layout = LAYOUTS[config.memory_format]
-        student = Student(network, config.normalization, encoder, layout).to(accelerator.device)
-        optimizers = make_optimizers(config, network, student.heads.parameters())
-        self.model = accelerator.prepare(student)
-        self.optimizers = [accelerator.prepare(optimizer) for optimizer in optimizers]
+        self.learner = Learner(config, accelerator, sets.train, resumed=resumed)
         self._resize(config.size_at(0))
-
-    def _inputs(self, frames: TrainingSet) -> Iterator[Tensor]:
-        """Network inputs, not augmented."""
-        for images in torch.split(frames.images, self.config.batch_size):
-            yield normalize(images.float() / 255, self.config.normalization)
 
     def _resize(self, size: Size) -> None:
         """Train and validate at this size from now on."""
@@ -182,12 +150,6 @@ class _Run:
             frames, batch_size=self.config.batch_size, sampler=self.sampler, drop_last=True
         )
         self.loader = self.accelerator.prepare(loader)
-
-    @property
-    def student(self) -> Student:
-        """The network and its heads, without what Accelerate wraps around them."""
-        student: Student = self.accelerator.unwrap_model(self.model)
-        return student
 
     @property
     def best(self) -> EpochRecord:
@@ -238,12 +200,7 @@ class _Run:
     def restore(self, state: RunState) -> None:
         """Take over the state that an earlier sitting left."""
         state.check_continues(self.config, self.sets.fingerprint(), self._teacher_digest())
-        self.student.load_state_dict(state.model)
-        self.ema.model.load_state_dict(state.ema)
-        for optimizer, values in zip(self.optimizers, state.optimizers, strict=True):
-            optimizer.load_state_dict(values)
-        if self.accelerator.scaler and state.scaler:
-            self.accelerator.scaler.load_state_dict(state.scaler)
+        self.learner.restore(state)
         self.records = list(state.records)
 
     def _epoch(self, epoch: int, observer: Observer) -> EpochRecord:
@@ -251,26 +208,26 @@ class _Run:
         if self.config.size_at(epoch) != self.size:
             self._resize(self.config.size_at(epoch))
         total = torch.zeros((), device=self.accelerator.device)
-        self._train_mode()
+        self.learner.train_mode()
         factor = 0.0
         for number, (images, masks, indices) in enumerate(self._batches(epoch)):
             step = epoch * len(self.loader) + number
             factor = rate_factor(self.config, step, len(self.loader))
-            loss = self._step(images, masks, indices, epoch=epoch, factor=factor)
-            self.ema.update(self.student.network, step)
+            loss = self.learner.step(images, masks, indices, epoch=epoch, factor=factor)
+            self.learner.ema.update(self.learner.student.network, step)
             total += loss
             observer.on_step(
                 StepRecord(
                     epoch=epoch + 1,
                     step=number + 1,
                     steps=len(self.loader),
-                    loss=self._finite(loss, epoch, number),
+                    loss=finite(loss, epoch, number),
                     images=self.config.batch_size,
                 )
             )
         trained = time.perf_counter()
-        self._share_norms()
-        score = self._score(self.ema.model, self.judge)
+        self.learner.share_norms()
+        score = self._score(self.learner.ema.model, self.judge)
         return EpochRecord(
             epoch=epoch + 1,
             size=str(self.size),
@@ -291,56 +248,9 @@ class _Run:
         self.sampler.epoch = epoch
         return iter(self.loader)
 
-    def _train_mode(self) -> None:
-        self.model.train()
-        if self.config.freeze_norm:
-            for module in self.model.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
-
-    def _step(
-        self, images: Tensor, masks: Tensor, indices: Tensor, *, epoch: int, factor: float
-    ) -> Tensor:
-        """Make one optimizer step and return the loss of this process's frames."""
-        draws = draw(self.config.seed, epoch, indices)
-        frames, truth = augment(images.float() / 255, masks.float(), draws, self.config.augment)
-        logits, hint_error = self.model(frames)
-        loss = self.loss(logits.float(), truth) + self._distillation(frames, logits)
-        self.accelerator.backward(loss + self.config.hints * hint_error)
-        if self.config.clip_norm:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["peak_lr"] * factor
-            optimizer.step()
-            optimizer.zero_grad()
-        return loss.detach()
-
-    def _distillation(self, frames: Tensor, logits: Tensor) -> Tensor:
-        """What the teacher adds to the loss of these frames; 0 without one."""
-        if self.teacher is None:
-            return logits.new_zeros(())
-        with torch.no_grad(), self.accelerator.autocast():
-            said = self.teacher(normalize(frames, self.config.normalization))
-        return losses.distillation(logits.float(), said.float())
-
-    def _finite(self, loss: Tensor, epoch: int, number: int) -> float:
-        value = float(loss)
-        if not math.isfinite(value):
-            raise CheckFailedError(
-                f"The loss is {value} at epoch {epoch + 1}, step {number + 1}. {_CALMER}"
-            )
-        return value
-
     def _score(self, network: nn.Module, frames: TrainingSet) -> SegmentationScore:
         config = self.config
         return score(network, frames, config.normalization, self.accelerator, config.batch_size)
-
-    def _share_norms(self) -> None:
-        """Give the averaged weights the mean of all processes' running statistics."""
-        for buffer in self.ema.model.buffers():
-            if buffer.is_floating_point():
-                buffer.copy_(self.accelerator.reduce(buffer, "mean"))
 
     def _final(self, best: EpochRecord) -> SegmentationScore:
         """Score of the best weights; validation frames that chose nothing are scored now, once."""
@@ -378,11 +288,10 @@ class _Run:
 
     def _save(self, record: EpochRecord) -> None:
         """Write the epoch's files; the state comes last, so that it promises nothing missing."""
-        out, weights = self.config.out, self.ema.model.state_dict()
+        out, weights = self.config.out, self.learner.ema.model.state_dict()
         if problem := not_finite(weights):  # the loss of the last step saw the weights before it
             raise CheckFailedError(
-                f"After epoch {record.epoch} {problem}; what earlier epochs saved is kept. "
-                f"{_CALMER}"
+                f"After epoch {record.epoch} {problem}; what earlier epochs saved is kept. {CALMER}"
             )
         meta = self._meta(_metrics(record, "dev_" if self.sets.dev else ""))
         save_checkpoint(out / LAST, weights, meta)
@@ -394,9 +303,9 @@ class _Run:
         RunState(
             config=encode(self.config),
             data=self.sets.fingerprint(),
-            model=self.student.state_dict(),
+            model=self.learner.student.state_dict(),
             ema=weights,
-            optimizers=[optimizer.state_dict() for optimizer in self.optimizers],
+            optimizers=[optimizer.state_dict() for optimizer in self.learner.optimizers],
             scaler=scaler.state_dict() if scaler else None,
             records=self.records,
             teacher=self._teacher_digest(),
