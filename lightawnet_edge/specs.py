@@ -103,6 +103,37 @@ class Scaling(_Word):
     """The same, and boxes of bytes are summed as integers."""
 
 
+class Condition(_Word):
+    """What a watchdog says of a stream's last mask."""
+
+    WAITING = "waiting"
+    """There is none yet, or none since a restart."""
+    OK = "ok"
+    LATE = "late"
+    """It came after its deadline."""
+    STALE = "stale"
+    """It is of a picture that is gone."""
+    FROZEN = "frozen"
+    """The engine repeats itself though frames change."""
+    BAD_NUMBERS = "bad-numbers"
+    """Its probabilities are not finite, or not within 0 and 1."""
+    HUNG = "hung"
+    """A call does not end, or its process is gone."""
+
+
+class Reaction(_Word):
+    """What a stream does in a condition."""
+
+    SHOW = "show"
+    """The mask is on the screen."""
+    HIDE = "hide"
+    """No mask is on the screen."""
+    RESTART = "restart"
+    """The same, and the engine's process is killed and started again."""
+    STOP = "stop"
+    """The stream ends, and says why."""
+
+
 class ColorOrder(_Word):
     """How the bytes of a camera frame of height H and width W are laid out."""
 

@@ -18,7 +18,9 @@ from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.runtime.layouts import rearranged
 from lightawnet_edge.specs import ColorOrder
 from lightawnet_edge.targets import table
-from lightawnet_edge.targets.base import DeviceTime, Session
+from lightawnet_edge.targets.base import DeviceTime, Session, Tensors
+
+_BOTH = ("mask", "probability")
 
 
 class Segmenter:
@@ -106,13 +108,34 @@ class Segmenter:
             SpecError: As for a call; or the bundle was exported without this output.
             BackendUnavailableError: As for a call.
         """
-        if not self.manifest.contract.probability:
-            raise SpecError(
-                f"Bundle '{self.manifest.name}' has no output 'probability'. "
-                "Export it again without --no-probability."
-            )
+        self._check_probability()
         self._check_frame(frame)
         return self._session.infer(frame, ("probability",))["probability"]
+
+    def with_probability(
+        self,
+        frame: NDArray[np.uint8],
+        out: tuple[NDArray[np.uint8], NDArray[np.float32]] | None = None,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Mask (H, W) and probability (h, w) of a frame, by one run of the engine.
+
+        Args:
+            frame: As for a call.
+            out: Arrays that receive the two; None makes new ones.
+
+        Raises:
+            SpecError: As for a call, and for `probability`.
+            BackendUnavailableError: As for a call.
+        """
+        self._check_probability()
+        self._check_frame(frame)
+        arrays: Tensors = {}
+        if out is not None:
+            arrays = dict(zip(_BOTH, out, strict=True))
+            self._check_mask(arrays["mask"], frame)
+            self._check_values(arrays["probability"], frame)
+        found = self._session.infer(frame, _BOTH, arrays)
+        return found["mask"], found["probability"]
 
     def device_time(self) -> DeviceTime | None:
         """Seconds that the last call of any thread took on its device; None for the CPU's engines.
@@ -139,6 +162,26 @@ class Segmenter:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _check_probability(self) -> None:
+        if not self.manifest.contract.probability:
+            raise SpecError(
+                f"Bundle '{self.manifest.name}' has no output 'probability'. "
+                "Export it again without --no-probability."
+            )
+
+    def _check_values(self, out: Any, frame: NDArray[np.uint8]) -> None:
+        port = self.manifest.contract.ports["probability"]
+        if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (port.shape, port.dtype):
+            found = (
+                f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+            )
+            raise SpecError(f"The array for the probability is {found}, expected {port}.")
+        if not out.flags.writeable or np.shares_memory(out, frame):
+            raise SpecError(
+                "The array for the probability is read-only, or shares memory with the frame. "
+                "Give another."
+            )
 
     def _check_mask(self, out: Any, frame: NDArray[np.uint8]) -> None:
         frame_size = self.manifest.contract.frame

@@ -164,6 +164,29 @@ def test_frames_that_are_not_contiguous_are_handled(bundles: Bundles, key: tuple
         np.testing.assert_array_equal(segmenter.probability(wide), expected)
 
 
+@EACH
+def test_mask_and_probability_come_of_one_call(bundles: Bundles, key: tuple[str, str]) -> None:
+    frame = blobs(1, SIZE)[0][0]
+    mask, values = np.empty((64, 64), np.uint8), np.empty((64, 64), np.float32)
+    with Segmenter.load(bundles[key], threads=1) as segmenter:
+        both = segmenter.with_probability(frame)
+        np.testing.assert_array_equal(both[0], segmenter(frame))
+        np.testing.assert_array_equal(both[1], segmenter.probability(frame))
+        into = segmenter.with_probability(frame, out=(mask, values))
+        assert into[0] is mask
+        assert into[1] is values
+        np.testing.assert_array_equal(mask, both[0])
+        np.testing.assert_array_equal(values, both[1])
+        for wrong in (values.astype(np.float64), values[1:], [0.0]):
+            with pytest.raises(
+                SpecError, match=r"probability is .*, expected float32 \(64, 64\)\."
+            ):
+                segmenter.with_probability(frame, out=(mask, wrong))  # type: ignore[arg-type]
+        values.setflags(write=False)
+        with pytest.raises(SpecError, match="for the probability is read-only, or shares memory"):
+            segmenter.with_probability(frame, out=(mask, values))
+
+
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
@@ -286,6 +309,8 @@ def test_a_missing_probability_says_how_to_get_one(checkpoint: Path, tmp_path: P
         assert segmenter(frame).shape == (64, 64)
         with pytest.raises(SpecError, match=r"no output 'probability'\. Export it again"):
             segmenter.probability(frame)
+        with pytest.raises(SpecError, match=r"no output 'probability'\. Export it again"):
+            segmenter.with_probability(frame)
 
 
 @EACH
