@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from lightawnet_edge.model.checkpoint import load_checkpoint
     from lightawnet_edge.model.network import LightAWNet
     from lightawnet_edge.runtime.segmenter import Segmenter
+    from lightawnet_edge.runtime.stream import Stream
+    from lightawnet_edge.runtime.supervised import Supervised
+    from lightawnet_edge.runtime.watchdog import Watchdog
     from lightawnet_edge.specs import ColorOrder, Precision, Routing, Size, Target
 
 __version__ = "0.1.0"
@@ -41,7 +44,10 @@ _HOMES = {
     "Segmenter": "runtime.segmenter",
     "Size": "specs",
     "SpecError": "errors",
+    "Stream": "runtime.stream",
+    "Supervised": "runtime.supervised",
     "Target": "specs",
+    "Watchdog": "runtime.watchdog",
     "load_checkpoint": "model.checkpoint",
 }
 
@@ -59,7 +65,10 @@ __all__ = [
     "Segmenter",
     "Size",
     "SpecError",
+    "Stream",
+    "Supervised",
     "Target",
+    "Watchdog",
     "load_checkpoint",
 ]
 

@@ -22,6 +22,7 @@ from lightawnet_edge.cli import (
     inspect,
     report,
     sensitivity,
+    stream,
     train,
     verify,
 )
@@ -55,6 +56,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench.bench,
     "report": report.report,
     "run": device.run,
+    "stream": stream.stream,
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name, epilog=examples_of(_name))(_command)

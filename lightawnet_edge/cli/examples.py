@@ -30,6 +30,10 @@ EXAMPLES = {
         "run polypgen-openvino-int8 DIR --out masks",
         "run polypgen-openvino-int8 clip.mp4 --out masks",
     ),
+    "stream": (
+        "stream polypgen-openvino-int8 clip.mp4 --scale --out shown.mp4",
+        "stream polypgen-openvino-int8 0 --seconds 60 --log events.jsonl --max-missed 0.01",
+    ),
 }
 """Command to what may follow the name of the program."""
 

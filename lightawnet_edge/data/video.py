@@ -45,24 +45,19 @@ def video_frames(path: Path, color: ColorOrder = ColorOrder.RGB) -> Iterator[UIn
             after all frames that came out: it is cut off, or its decoder complained, and from when
             on.
     """
-    count, complaint = 0, ""
-    with _opened(path) as (capture, words):
-        announced = int(capture.get(opencv().CAP_PROP_FRAME_COUNT))
-        _check_size(path, capture)
-        while True:
-            with overhear() as heard:
-                more, pixels = capture.read()
-            if heard and count and not complaint:
-                complaint = f" Its decoder complained first at frame {count}: {_first(heard)}."
-            words += heard
-            if not more:
-                break
+    count, complaint, words = 0, "", list[str]()
+    for pixels, heard in heard_pictures(path):
+        if heard and count and not complaint:
+            complaint = f" Its decoder complained first at frame {count}: {_first(heard)}."
+        words += heard
+        if pixels is not None:
             count += 1
             yield in_order(pixels, color)
     if count == 0:
         said = f" Its decoder says: {_first(words)}." if words else ""
         raise ArtifactError(f"Video '{path}' cannot be decoded: no frame came out.{said}")
     if missing := _missing_bytes(path):
+        announced = video_facts(path).frames or 0
         of = f" of {announced}" if announced > count else ""
         raise ArtifactError(
             f"Video '{path}' breaks off after {count}{of} frames: it lacks {missing} bytes that "
@@ -73,6 +68,24 @@ def video_frames(path: Path, color: ColorOrder = ColorOrder.RGB) -> Iterator[UIn
             f"Video '{path}' is damaged, and what its {count} frames show may be made up in part."
             + complaint
         )
+
+
+def heard_pictures(path: Path) -> Iterator[tuple[UInt8 | None, list[str]]]:
+    """Yield each picture of a video, BGR, with what its decoder complained of before it came out.
+
+    At the end there is no picture, and what was said last.
+
+    Raises:
+        ArtifactError: Its frames are too large.
+    """
+    with _opened(path) as (capture, words):
+        _check_size(path, capture)
+        more = True
+        while more:
+            with overhear() as heard:
+                more, pixels = capture.read()
+            yield pixels if more else None, words + heard
+            words = []
 
 
 def _check_size(path: Path, capture: Any) -> None:

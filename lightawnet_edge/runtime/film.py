@@ -38,9 +38,14 @@ class Film:
         self._rate = rate if rate is not None and known else _USUAL_RATE
         self._stack = ExitStack()
         self._writer: Any = None
-        self._aside = self._path = folder
+        self._aside = self._path = folder / f"{stem}{_KINDS[0][0]}"
         self._size: Size | None = None
         self._count = 0
+
+    @property
+    def path(self) -> Path:
+        """Where the video will lie; its suffix is known from the first frame on."""
+        return self._path
 
     def add(self, frame_bgr: UInt8) -> None:
         """Append a frame (H, W, 3); one of another size than the first is scaled to it.

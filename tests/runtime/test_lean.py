@@ -30,3 +30,13 @@ def test_a_bundle_runs_without_what_only_a_workstation_has(
     assert not loaded.intersection(WORKSTATION)
     rooms = {name.split(".")[1] for name in loaded if name.startswith("lightawnet_edge.")}
     assert not rooms & {"cli", "export", "model", "calibration", "approximation", "benchmarks"}
+
+
+def test_what_supervises_an_engine_needs_no_more() -> None:
+    """The process that runs the engine imports it, too."""
+    code = "import sys, lightawnet_edge.runtime.supervised, lightawnet_edge.runtime.watchdog\n"
+    command = [sys.executable, "-c", code + "print(*sys.modules)"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "lightawnet_edge.runtime.serving" in loaded
+    assert not loaded.intersection(WORKSTATION)
