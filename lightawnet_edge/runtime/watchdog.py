@@ -15,8 +15,9 @@ from lightawnet_edge.specs import Condition, Reaction
 FROZEN_AFTER = 5
 """Changed frames in a row with equal probabilities that make an engine frozen. Of 274 pairs of
 successive frames none gave equal bits, so a pair does by chance at most once in 91 (95 %), and five
-in a row once in 6e9 if they were independent. They are not where a picture is all but black, whose
-noise is below a step of INT8: hence five, which are a sixth of a second at 30 fps, and not two."""
+in a row once in 6e9 if pairs were independent. They need not be: a change that scaling averages
+away, or rounds to nothing, does so in the next frame, too. Hence five, which are a sixth of a
+second at 30 fps, and not two."""
 STALE_PERIODS = 2.0
 """Age of a mask, in periods of the camera, from which it is of another picture."""
 HANG_S = 2.0
