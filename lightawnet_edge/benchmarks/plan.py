@@ -18,6 +18,8 @@ from lightawnet_edge.errors import SpecError
 from lightawnet_edge.options import option
 from lightawnet_edge.specs import Precision, Routing
 
+_MOST = 1e6
+"""Of calls, rounds and seconds: eleven days, and no infinity."""
 _NONE = "Make one: lightawnet-edge export --target openvino --int8"
 
 
@@ -67,8 +69,10 @@ class BenchSpec:
 
     def __post_init__(self) -> None:
         for name in ("calls", "seconds", "rounds", "deadline_s", "timeout_s"):
-            if not getattr(self, name) > 0:
-                raise SpecError(f"{name}={getattr(self, name)} must be greater than 0.")
+            if not 0 < getattr(self, name) <= _MOST:
+                raise SpecError(
+                    f"{name}={getattr(self, name)} must be greater than 0, at most {_MOST:.0e}."
+                )
         for name in ("limit", "threads"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise SpecError(f"{name}={value} must be at least 1.")

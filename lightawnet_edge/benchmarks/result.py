@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 from lightawnet_edge.benchmarks.provenance import Provenance
 from lightawnet_edge.benchmarks.records import Record
 from lightawnet_edge.codec import OMIT, encode, read_document
-from lightawnet_edge.errors import SpecError
+from lightawnet_edge.codec.plain import Turn
+from lightawnet_edge.errors import ArtifactError, SpecError
 from lightawnet_edge.machine.cgroup import Throttled
 from lightawnet_edge.machine.cuda_driver import CudaDevice
 from lightawnet_edge.machine.machine import Machine, MachineState
@@ -19,7 +20,8 @@ from lightawnet_edge.scores.latency import MAX_OTHERS, MIN_FRAMES
 from lightawnet_edge.specs import Size
 from lightawnet_edge.targets.tensorrt.devices import device_of
 
-SCHEMA = 1  # 1: first version. Say here what every later number changed.
+SCHEMA = 2  # 1: first version. 2: what was measured, by bytes and command; where a call goes.
+UPGRADES: Mapping[int, Turn] = {1: lambda plain: plain}
 
 _SHOWN = ("data", "split", "threads", "rounds", "calls", "seconds", "warmup", "deadline_s")
 """Settings that a report shows."""
@@ -100,7 +102,19 @@ class BenchResult:
         Raises:
             ArtifactError: The file is missing, or is no report of this schema.
         """
-        return read_document(cls, path, schema=SCHEMA, again="Run 'lightawnet-edge bench' again.")
+        if not path.is_file():
+            raise ArtifactError(
+                f"No report '{path}'. Give the report.json that 'lightawnet-edge bench' wrote, or "
+                "its folder."
+            )
+        return read_document(
+            cls,
+            path,
+            schema=SCHEMA,
+            again="Read it with the version of lightawnet-edge that wrote it, or measure again "
+            "with 'lightawnet-edge bench'.",
+            upgrades=UPGRADES,
+        )
 
     def __post_init__(self) -> None:
         datetime.fromisoformat(self.created)

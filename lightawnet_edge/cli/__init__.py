@@ -110,12 +110,15 @@ def _run(words: list[str]) -> None:
     try:
         app(words, prog_name=PROGRAM)
     except SystemExit:
-        sys.stdout.flush()  # here, since Python has no sentence for what fails at its very end
+        if sys.stdout is not None:  # it may have been closed before we began
+            sys.stdout.flush()  # here, since Python has no sentence for what fails at its very end
         raise
 
 
 def _settle_stdout() -> None:
     """Let go of a stdout that takes no more: what is left in its buffer is no second error."""
+    if sys.stdout is None:
+        return
     try:
         sys.stdout.flush()
     except OSError:

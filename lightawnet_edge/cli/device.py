@@ -59,6 +59,7 @@ def run(
     as_json: JsonFlag = False,
 ) -> None:
     """Segment images or a video: masks and overlays, with progress."""
+    from lightawnet_edge.bundle.lock import writing
     from lightawnet_edge.runtime.playback import (
         check_outputs,
         expand,
@@ -72,6 +73,7 @@ def run(
     check_outputs(inputs, out)
     found: list[Played] = []
     with (
+        writing(out),
         Segmenter.load(find_bundle(bundle), threads=threads or None) as segmenter,
         progress_bar() as show,
     ):

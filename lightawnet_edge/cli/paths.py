@@ -28,13 +28,15 @@ def complete_bundle(incomplete: str) -> list[str]:
 
 
 def find_bundle(given: Path) -> Path:
-    """The folder that is meant: a path, or else the name of a bundle under `engines/`.
+    """The folder that is meant: a path, its manifest's, or the name of a bundle under `engines/`.
 
     Raises:
         ArtifactError: There is neither; with the names that are most like it.
     """
     if (given / MANIFEST).is_file():
         return given
+    if given.name == MANIFEST and given.is_file():
+        return given.parent
     if len(given.parts) == 1 and given.name in bundle_names():
         return ENGINES / given
     if given.exists():

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lightawnet_edge.data.faults import refuse
+from lightawnet_edge.data.listing import IMAGE_SUFFIXES
 from lightawnet_edge.errors import ArtifactError
 
 
@@ -47,13 +48,17 @@ def split_stems(split: Path, known: Iterable[str]) -> list[str]:
 def read_groups(path: Path) -> dict[str, str]:
     """Read a CSV file with the header `stem,group` (other columns are ignored): stem to group.
 
+    A name may carry the suffix of an image; it is then known by its stem, too.
+
     Raises:
-        ArtifactError: The file is missing, has another header, or contradicts itself.
+        ArtifactError: The file is missing, has another header, names nothing, or contradicts
+            itself.
     """
     if not path.is_file():
         raise ArtifactError(f"No file of groups '{path}'.")
     try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
     except (UnicodeDecodeError, csv.Error) as error:
         raise ArtifactError(f"'{path}' is no CSV file: {error}.") from error
     found: dict[str, str] = {}
@@ -64,8 +69,15 @@ def read_groups(path: Path) -> dict[str, str]:
                 f"'{path}', line {number}: expected a stem and a group under the header "
                 "'stem,group'."
             )
-        if found.setdefault(stem, group) != group:
-            raise ArtifactError(
-                f"'{path}', line {number}: '{stem}' is in '{found[stem]}' and in '{group}'."
-            )
+        for name in {stem, _without_suffix(stem)}:
+            if found.setdefault(name, group) != group:
+                raise ArtifactError(
+                    f"'{path}', line {number}: '{name}' is in '{found[name]}' and in '{group}'."
+                )
+    if not found:
+        raise ArtifactError(f"'{path}' names no frame: expected lines 'stem,group' under a header.")
     return found
+
+
+def _without_suffix(name: str) -> str:
+    return name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in IMAGE_SUFFIXES else name

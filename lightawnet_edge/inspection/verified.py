@@ -10,6 +10,7 @@ from lightawnet_edge.bundle.bundle import MAX_MANIFEST_BYTES, Bundle
 from lightawnet_edge.bundle.device_record import RECORD
 from lightawnet_edge.bundle.files import opened
 from lightawnet_edge.bundle.manifest import MANIFEST, manifest_schema
+from lightawnet_edge.data.faults import listed, printable
 from lightawnet_edge.specs import Precision, State, Target
 
 SCHEMA = 1  # 1: first version. Say here what every later number changed.
@@ -36,6 +37,9 @@ class Verified:
     """Name to SHA-256, of every file that was read."""
     size_bytes: int
     """Of these files."""
+    hidden: tuple[str, ...] = ()
+    """Names beside them that begin with a dot: left by a killed process or a desktop, or put there.
+    Nothing is loaded by them."""
     device_record: bool
     """Whether a device added an engine, or proved the one that was exported."""
 
@@ -50,6 +54,7 @@ def verify(path: Path) -> Verified:
     manifest = bundle.manifest
     with opened(path) as folder:
         schema = manifest_schema(folder.read(MANIFEST, MAX_MANIFEST_BYTES))
+        hidden = tuple(sorted(name for name in folder.names() if name.startswith(".")))
     return Verified(
         bundle=path,
         name=manifest.name,
@@ -60,6 +65,7 @@ def verify(path: Path) -> Verified:
         manifest_sha256=bundle.exported_sha256,
         files=manifest.files,
         size_bytes=sum((path / name).stat().st_size for name in manifest.files),
+        hidden=hidden,
         device_record=manifest is not bundle.exported,
     )
 
@@ -71,7 +77,8 @@ def describe(found: Verified) -> str:
         bound = "of schema 1, which has no digest: a change by hand does not show"
     rows = {
         "whole": f"{len(found.files)} files, {found.size_bytes / 1e6:.1f} MB: each has its SHA-256,"
-        " and nothing else is there",
+        f" and nothing else is there{' but what is hidden' if found.hidden else ''}",
+        "hidden": _hidden(found.hidden),
         "manifest": f"{found.manifest_sha256[:12]}…; {bound}",
         "engine": _STATES[found.state],
         "device": f"{RECORD} goes with this manifest" if found.device_record else "",
@@ -80,3 +87,9 @@ def describe(found: Verified) -> str:
     lines = (f"  {key:<9} {text}" for key, text in rows.items() if text)
     head = f"{found.bundle}: {found.name}, {found.target} {found.precision}"
     return "\n".join((head, *lines))
+
+
+def _hidden(names: tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    return f"{listed([printable(name) for name in names])}: no part of the bundle, never loaded"

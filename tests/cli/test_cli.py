@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from lightawnet_edge import __version__
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.layers import PARTS
+from lightawnet_edge.bundle.lock import writing
 from lightawnet_edge.bundle.store import sha256_of
 from lightawnet_edge.cli import app
 from lightawnet_edge.cli.examples import EXAMPLES
@@ -301,6 +302,16 @@ def test_run_writes_masks_and_reports_broken_frames(
     (row,) = json.loads(quoted.out)
     assert row["name"] == "frame0"
     assert row["seconds"] > 0
+
+
+def test_two_runs_do_not_write_one_folder_at_once(
+    cli: Cli, bundles: Bundles, dataset: Path, tmp_path: Path
+) -> None:
+    with writing(tmp_path / "out"):
+        done = cli("run", bundles["openvino", "int8"], dataset / "images", "-o", tmp_path / "out")
+    assert done.code == 2
+    assert "Another process is writing" in done.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_run_fails_when_no_frame_could_be_read(cli: Cli, bundles: Bundles, tmp_path: Path) -> None:

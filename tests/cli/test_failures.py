@@ -72,6 +72,15 @@ def test_a_full_disk_behind_stdout_is_a_sentence() -> None:
     )
 
 
+@pytest.mark.parametrize("words", ["doctor", "doctor --json", "verify /nowhere"])
+def test_streams_that_were_closed_from_the_start_are_no_fault(words: str) -> None:
+    expected = 3 if "nowhere" in words else 0
+    done = _shell(f"{words} >&-")
+    assert "Traceback" not in done.stderr
+    assert done.returncode == expected
+    assert _shell(f"{words} >&- 2>&-").returncode == expected
+
+
 def test_a_reader_that_goes_away_gets_no_traceback() -> None:
     for words in ("doctor --json", "doctor", "--help"):
         assert _shell(f"{words} | true").stderr == ""

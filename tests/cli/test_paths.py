@@ -34,6 +34,11 @@ def test_a_bundle_here_comes_before_one_under_engines(home: Path, make_bundle: M
     assert find_bundle(Path("mine")) == Path("mine")
 
 
+def test_the_manifest_stands_for_its_bundle(home: Path, make_bundle: MakeBundle) -> None:
+    bundle = make_bundle("b")
+    assert find_bundle(bundle.path / "manifest.json") == bundle.path
+
+
 def test_a_folder_that_is_no_bundle_does_not_hide_one(home: Path) -> None:
     (home / "polypgen-openvino-int8").mkdir()
     found = find_bundle(Path("polypgen-openvino-int8"))

@@ -62,7 +62,10 @@ def display(shown: Any) -> None:
 
 Case = tuple[type[Any], int, dict[int, Any], str, Callable[[Any], None]]
 CASES: dict[str, Case] = {
-    "report": (BenchResult, bench_result.SCHEMA, {}, earlier("report.json"), show_result),
+    "report": (
+        BenchResult, bench_result.SCHEMA, bench_result.UPGRADES, earlier("report.json"),
+        show_result,
+    ),
     "evaluation": (Evaluation, evaluation.SCHEMA, {}, earlier("evaluation.json"), show_evaluation),
     "set": (
         SetRecord, set_record.SCHEMA, set_record.UPGRADES, earlier("calibration-set.json"),

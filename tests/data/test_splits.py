@@ -33,12 +33,22 @@ def test_groups_are_read_whatever_the_other_columns(tmp_path: Path) -> None:
         ("stem,centre\na,north\n", "line 2: expected a stem and a group under the header"),
         ("stem,group\na,\n", "line 2: expected a stem and a group"),
         ("stem,group\na,north\na,south\n", "line 3: 'a' is in 'north' and in 'south'"),
+        ("stem,group\na.png,north\na.jpg,south\n", "line 3: 'a' is in 'north' and in 'south'"),
+        ("stem,group\n", "names no frame: expected lines 'stem,group' under a header"),
+        ("", "names no frame"),
     ],
 )
 def test_groups_that_cannot_be_read_are_refused(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "g.csv").write_text(text)
     with pytest.raises(ArtifactError, match=message):
         read_groups(tmp_path / "g.csv")
+
+
+def test_names_of_groups_may_carry_suffixes(tmp_path: Path) -> None:
+    (tmp_path / "g.csv").write_text("stem,group\r\na.png,north\r\nb.2,south\r\n")
+    found = read_groups(tmp_path / "g.csv")
+    assert (found["a"], found["b.2"]) == ("north", "south")
+    assert "b" not in found
 
 
 def test_groups_that_are_no_text_are_refused(tmp_path: Path) -> None:

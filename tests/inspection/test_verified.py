@@ -49,6 +49,16 @@ def test_a_manifest_of_schema_1_is_not_said_to_be_bound(make_bundle: MakeBundle)
     assert "of schema 1, which has no digest" in describe(verify(bundle.path))
 
 
+def test_what_is_hidden_beside_the_files_is_named(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle("b")
+    (bundle.path / ".payload.so").write_bytes(b"x")
+    found = verify(bundle.path)
+    assert found.hidden == (".payload.so",)
+    lines = describe(found).splitlines()
+    assert lines[1].endswith("and nothing else is there but what is hidden")
+    assert lines[2] == "  hidden    .payload.so: no part of the bundle, never loaded"
+
+
 def test_what_is_wrong_is_named(make_bundle: MakeBundle) -> None:
     bundle = make_bundle("b")
     (bundle.path / "engine.txt").write_bytes(b"evil")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lightawnet_edge.benchmarks import result
 from lightawnet_edge.benchmarks.samples import EngineSamples, Samples
 from lightawnet_edge.bundle.device_record import DeviceRecord
 from lightawnet_edge.bundle.kit import Binding
@@ -21,7 +22,7 @@ from lightawnet_edge.specs import Precision, State
 from tests.codec.validator import accepts
 from tools.schemas import DOCUMENTS, FOLDER, main, stale
 
-OLDER = {"calibration-set": UPGRADES}
+OLDER = {"calibration-set": UPGRADES, "report": result.UPGRADES}
 EARLIER = Path(__file__).parents[1] / "codec" / "documents"
 
 
