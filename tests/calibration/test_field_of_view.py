@@ -30,7 +30,8 @@ def inside(region: Region = ROUND, *, round_: bool = True) -> np.ndarray:
         return box
     middle = (region.y + region.height / 2, region.x + region.width / 2)
     radius = max(region.width, region.height) / 2
-    return box & ((y - middle[0]) ** 2 + (x - middle[1]) ** 2 <= radius**2)
+    box &= (y - middle[0]) ** 2 + (x - middle[1]) ** 2 <= radius**2
+    return box
 
 
 def endoscope(
