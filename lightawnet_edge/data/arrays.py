@@ -13,6 +13,12 @@ from numpy.typing import NDArray
 
 from lightawnet_edge.data.headers import CUT_OFF, Header
 
+OUTLIERS = 0.1
+"""Percent of values at either end that make no range: hot pixels, metal."""
+MIN_SHARE = 1 / 8
+"""Share of the whole range that the others must cover: 32 of 256 steps. They cover a third in a CT
+slice with metal, and a sixteenth where one pixel of 16 bits is among such of 12."""
+
 
 def array_header(data: bytes) -> Header:
     """Read the header of a `.npy` file.
@@ -45,19 +51,50 @@ def read_array(data: bytes) -> NDArray[Any]:
 
 
 def as_frame(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Keep 8-bit values, and scale others from their own minimum and maximum to 0..255.
+    """Bring values to 8 bits: each type of numbers has one rule.
 
-    A flat picture is black, or white where its value is above 0.
+    uint8 is kept; False and True become 0 and 255; floats within 0..1 are times 255. Others are
+    scaled from their own minimum and maximum to 0..255; where all are 0, they stay so.
+
+    Raises:
+        ValueError: Their own range says nothing: they are all the same, or few outliers make it.
     """
-    if values.dtype == np.uint8 and values.max() > 1:
+    if values.dtype == np.uint8:
         return values
     exact = values.astype(np.float64)
     low, high = exact.min(), exact.max()
-    if high <= low:
-        return np.full(values.shape, 255 if low > 0 else 0, np.uint8)
+    if values.dtype.kind in "bf" and low >= 0 and high <= 1:
+        return np.asarray(np.rint(exact * 255), dtype=np.uint8)
+    if low == high == 0:
+        return np.zeros(values.shape, np.uint8)
+    if low == high:
+        raise ValueError(
+            f"all of its values are {low:g}: nothing says how bright that is. Save it as uint8"
+        )
     # Halved, for the distance of two values may be beyond the largest number.
+    bottom, top = _bulk(values)
+    if (top / 2 - bottom / 2) / (high / 2 - low / 2) < MIN_SHARE:
+        raise ValueError(
+            f"its values go from {low:g} to {high:g}, and nearly all of them from {bottom:g} to "
+            f"{top:g}: scaled by their range those would lose their contrast. Clip the others, or "
+            "save it as uint8"
+        )
     share = (exact / 2 - low / 2) / (high / 2 - low / 2)
     return np.asarray(np.rint(share * 255), dtype=np.uint8)
+
+
+def _bulk(values: NDArray[Any]) -> tuple[float, float]:
+    """The range of values without outliers, nor the ends of their type, which mark or saturate."""
+    ends = np.zeros(values.shape, np.bool_)
+    if values.dtype.kind in "iu":
+        ends = values == np.iinfo(values.dtype).max
+    if values.dtype.kind == "i":
+        ends |= values == np.iinfo(values.dtype).min
+    graded = values[~ends]
+    if not graded.size or graded.min() == graded.max():
+        graded = values
+    low = np.percentile(graded, OUTLIERS, method="lower")
+    return float(low), float(np.percentile(graded, 100 - OUTLIERS, method="higher"))
 
 
 def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:

@@ -6,8 +6,6 @@ A parser raises ValueError with what is wrong in words, or struct.error where th
 from __future__ import annotations
 
 import struct
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lightawnet_edge.data.exif import exif_orientation
@@ -28,52 +26,6 @@ class Header:
     """How the stored pixels have to be turned to stand upright, as EXIF counts: 1 is not at all."""
     lossy: bool = False
     """Whether values may have changed a little when the file was written."""
-
-
-def png_header(data: bytes) -> Header:
-    """Walk the chunks of a PNG; those that pixels depend on are held against their checksums."""
-    chunks = dict[bytes, bytes]()
-    for name, body in _png_chunks(data):
-        chunks.setdefault(name, body)
-    if b"IHDR" not in chunks or b"IDAT" not in chunks:
-        raise ValueError("it holds no picture")
-    width, height = struct.unpack_from(">II", chunks[b"IHDR"])
-    pictures = struct.unpack_from(">I", chunks[b"acTL"])[0] if b"acTL" in chunks else 1
-    return Header(
-        height=height,
-        width=width,
-        pictures=pictures,
-        orientation=exif_orientation(chunks.get(b"eXIf", b"")),
-    )
-
-
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at, name = 8, b""
-    while name != b"IEND":
-        if at + 12 > len(data):
-            raise ValueError(CUT_OFF)
-        length, name = struct.unpack_from(">I4s", data, at)
-        body = data[at + 8 : at + 8 + length]
-        (stored,) = struct.unpack_from(">I", data, at + 8 + length)
-        critical = name[:1].isupper()
-        if critical and zlib.crc32(body, zlib.crc32(name)) != stored:
-            raise ValueError(f"the checksum of its part {name.decode('latin-1')} does not fit")
-        yield name, body
-        at += 12 + length
-
-
-def bmp_header(data: bytes) -> Header:
-    """Read both headers of a BMP; uncompressed pixels must all be there."""
-    start, size = struct.unpack_from("<II", data, 10)
-    if size == 12:
-        width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
-        compression = 0
-    else:
-        width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
-    stride = (width * bits + 31) // 32 * 4
-    if compression in (0, 3) and start + stride * abs(height) > len(data):
-        raise ValueError(CUT_OFF)
-    return Header(height=abs(height), width=width)
 
 
 def gif_header(data: bytes) -> Header:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,13 @@ from numpy.typing import NDArray
 
 from lightawnet_edge.data import formats
 from lightawnet_edge.data.arrays import array_header, as_frame, read_array
+from lightawnet_edge.data.bmp import bmp_header, without_filler
 from lightawnet_edge.data.formats import HEAD_BYTES, Format, Kind, sniff
-from lightawnet_edge.data.headers import (
-    CUT_OFF,
-    Header,
-    bmp_header,
-    gif_header,
-    png_header,
-    webp_header,
-)
+from lightawnet_edge.data.headers import CUT_OFF, Header, gif_header, webp_header
 from lightawnet_edge.data.jpeg import jpeg_header
 from lightawnet_edge.data.overheard import overhear
 from lightawnet_edge.data.pixels import UInt8, in_order, opencv, upright
+from lightawnet_edge.data.png import check_palette, png_header, with_transparency
 from lightawnet_edge.data.tiff import tiff_header
 from lightawnet_edge.errors import ArtifactError
 from lightawnet_edge.specs import ColorOrder, Size
@@ -44,6 +39,9 @@ FULL_16 = 65_535
 MIN_BRIGHTEST = 16_384
 """Sensors give up to 14 bits. A 16-bit picture whose brightest value needs fewer than 15 is one of
 them that was not scaled up, or a dark one: nothing in the file says which."""
+BULK = 99
+"""Percentile that stands for the brightest value below full white: a hot pixel or burned-in text is
+bright in any depth."""
 
 _HEADERS: Mapping[Format, Callable[[bytes], Header]] = {
     formats.NUMPY: array_header,
@@ -54,8 +52,6 @@ _HEADERS: Mapping[Format, Callable[[bytes], Header]] = {
     formats.TIFF: tiff_header,
     formats.WEBP: webp_header,
 }
-_TALKING = frozenset({formats.JPEG, formats.TIFF})
-"""Formats whose decoders go on where data are damaged, and say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +83,7 @@ def read_stored(path: Path) -> Stored:
 def read_frame(path: Path, color: ColorOrder = ColorOrder.RGB, *, turn: bool = True) -> UInt8:
     """Read an image as uint8: (H, W, 3) in the given order, or (H, W) for gray.
 
-    16-bit pictures are scaled by their full range; `.npy` arrays of other types than uint8 from
-    their own minimum and maximum.
+    16-bit pictures are scaled by their full range, `.npy` arrays as `as_frame` says.
 
     Args:
         path: Its name may say what it likes.
@@ -190,7 +185,10 @@ def _read_header(data: bytes) -> tuple[Format, Header]:
 def _check_limits(header: Header) -> None:
     """Refuse what would not fit into memory, before it is decoded."""
     if header.pictures > 1:
-        raise ValueError(f"it holds {header.pictures} pictures, and one is expected")
+        raise ValueError(
+            f"it holds {header.pictures} pictures, and one is expected. Save the one that is meant "
+            "as PNG or JPEG"
+        )
     if header.height < 1 or header.width < 1:
         raise ValueError("it has no pixels")
     size = f"{header.height}x{header.width}"
@@ -201,21 +199,25 @@ def _check_limits(header: Header) -> None:
 
 
 def _decode(data: bytes, found: Format) -> NDArray[Any]:
-    """Decode without changing anything.
+    """Decode without changing anything; what OpenCV leaves out or misreads is mended.
 
     Raises:
         ValueError: The decoder gave nothing, or complained.
     """
+    if found == formats.BMP:
+        return _decoded(without_filler(data))
+    pixels = _decoded(data)
+    if found == formats.PNG:
+        check_palette(data, _decoded)
+        return with_transparency(data, pixels)
+    return pixels
+
+
+def _decoded(data: bytes) -> NDArray[Any]:
     cv2 = opencv()
-    try:
-        if found not in _TALKING:
-            words: list[str] = []
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        else:
-            with overhear() as words:
-                pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        pixels = None
+    pixels = None
+    with overhear() as words, suppress(cv2.error):
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if words:
         raise ValueError(f"it is damaged, its decoder says: {words[0]}")
     if pixels is None:
@@ -244,10 +246,19 @@ def _to_8_bits(pixels: NDArray[Any], found: Format) -> UInt8:
         return pixels
     if pixels.dtype != np.uint16:
         raise ValueError(f"its values are {pixels.dtype}; integers of 8 and 16 bits are read")
-    brightest = int(pixels.max())
+    _check_depth(pixels)
+    return np.asarray((pixels.astype(np.uint32) + 128) // 257, dtype=np.uint8)
+
+
+def _check_depth(pixels: NDArray[Any]) -> None:
+    """Refuse 16-bit pixels of which the bulk needs fewer bits; those of full white do not count."""
+    brightest, but = int(pixels.max()), ""
+    graded = pixels[pixels < FULL_16]
+    if brightest >= MIN_BRIGHTEST and graded.size:
+        brightest = int(np.percentile(graded, BULK, method="higher")) or int(graded.max())
+        but = f" but for {np.mean(pixels > brightest):.2%}"
     if 0 < brightest < MIN_BRIGHTEST:
         raise ValueError(
-            f"the brightest of its 16-bit values is {brightest} of {FULL_16}: it was stored with "
-            "fewer bits, or it is dark. Save it with 8 bits, or scale it up to 16"
+            f"the brightest of its 16-bit values is {brightest} of {FULL_16}{but}: it was stored "
+            "with fewer bits, or it is dark. Save it with 8 bits, or scale it up to 16"
         )
-    return np.asarray((pixels.astype(np.uint32) + 128) // 257, dtype=np.uint8)

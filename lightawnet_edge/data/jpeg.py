@@ -6,13 +6,13 @@ import re
 import struct
 from collections.abc import Iterator
 
-from lightawnet_edge.data.exif import exif_orientation
+from lightawnet_edge.data.exif import exif_orientation, mpf_pictures
 from lightawnet_edge.data.headers import CUT_OFF, Header
 
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")
 _NEXT_SEGMENT = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
 """After a scan's data, which hold FF 00 and restart markers themselves."""
-_SOI, _EOI, _SOS, _APP1, _SOF2 = 0xD8, 0xD9, 0xDA, 0xE1, 0xC2
+_SOI, _EOI, _SOS, _APP1, _APP2, _SOF2 = 0xD8, 0xD9, 0xDA, 0xE1, 0xE2, 0xC2
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers that begin a frame: baseline, progressive and so on; not tables."""
 
@@ -24,20 +24,24 @@ def jpeg_header(data: bytes) -> Header:
         ValueError: It is cut off, holds no picture or one that is not read.
         struct.error: A segment ends early.
     """
-    size, orientation, progress = None, 1, _Progress()
+    size, orientation, pictures, progress = None, 1, 1, _Progress()
     for marker, segment in _segments(data):
         if marker in _FRAMES and size is None:
             size = _frame_size(segment)
             progress.begin(segment, progressive=marker == _SOF2)
         elif marker == _APP1 and segment.startswith(b"Exif\0\0"):
             orientation = exif_orientation(segment)
+        elif marker == _APP2 and segment.startswith(b"MPF\0"):
+            pictures = mpf_pictures(segment)
         elif marker == _SOS:
             progress.add(segment)
     if size is None:
         raise ValueError("it holds no picture")
     if progress.is_partial:
         raise ValueError(f"{CUT_OFF}: scans of a channel or of finer detail are missing")
-    return Header(height=size[0], width=size[1], orientation=orientation, lossy=True)
+    return Header(
+        height=size[0], width=size[1], pictures=pictures, orientation=orientation, lossy=True
+    )
 
 
 def _frame_size(segment: bytes) -> tuple[int, int]:

@@ -23,9 +23,12 @@ _DECODER = re.compile(
     r"|\[[\w,]+ @ 0x[0-9a-f]+\] (?P<ffmpeg>.*)"
     r"|(?P<jpeg>(Corrupt JPEG|Premature end of JPEG|Inconsistent progression|Invalid SOS|"
     r"Unknown Adobe|Warning: unknown JFIF|Unsupported marker).*)"
+    r"|libpng error: (?P<png>.*)"
     r"|(libpng |OpenCV\(|OpenCV: ).*"
 )
 """A line of a decoder: OpenCV's own, FFmpeg's, libjpeg's or libpng's."""
+_THROWN = re.compile(r".*: error: \([^)]*\) (.*?)( in function '\w+')?")
+"""OpenCV's line about an error of its own; places in its source say nothing to a reader."""
 
 
 @contextmanager
@@ -33,7 +36,7 @@ def overhear() -> Iterator[list[str]]:
     """Yield a list that holds, after the block, what decoders complained of in it, a line each.
 
     Of OpenCV's lines only errors count: warnings of libtiff are about tags that nobody needs.
-    libpng's are left out, too: what pixels depend on carries checksums.
+    Of libpng's, too: its warnings are about profiles of colours.
     """
     words: list[str] = []
     with _ONE_AT_A_TIME:
@@ -58,10 +61,11 @@ def _sorted_out(said: bytes) -> tuple[list[str], bytes]:
         found = _DECODER.fullmatch(line.decode("utf-8", "replace").strip())
         if found is None:
             others += line
-        elif found["jpeg"] or found["ffmpeg"]:
-            words.append(found["jpeg"] or found["ffmpeg"])
+        elif spoken := found["jpeg"] or found["ffmpeg"] or found["png"]:
+            words.append(spoken)
         elif found["level"] in ("ERROR", "FATAL"):
-            words.append(found["opencv"])
+            thrown = _THROWN.fullmatch(found["opencv"])
+            words.append(thrown[1] if thrown else found["opencv"])
     return words, others if others.strip() else b""
 
 

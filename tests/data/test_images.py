@@ -114,6 +114,25 @@ def test_fewer_bits_in_a_16_bit_file_are_refused_and_never_black(tmp_path: Path,
         read_frame(path)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize(("outlier", "count"), [(65535, 1), (65535, 400), (40000, 3)])
+def test_a_hot_pixel_or_text_makes_no_16_bits_of_12(
+    tmp_path: Path, suffix: str, outlier: int, count: int
+) -> None:
+    values = np.linspace(0, 4095, 64 * 64).astype(np.uint16).reshape(64, 64)
+    values[8:].flat[:count] = outlier
+    path = written(tmp_path, encoded(suffix, values))
+    with pytest.raises(ArtifactError, match=r"is no frame: the brightest .* of 65535 but for .*%"):
+        read_frame(path)
+
+
+def test_white_on_black_is_a_16_bit_frame(tmp_path: Path) -> None:
+    values = np.zeros((40, 40), np.uint16)
+    values[3, 4] = 65535
+    path = written(tmp_path, encoded(".png", values))
+    assert set(np.unique(read_frame(path))) == {0, 255}
+
+
 def test_a_black_16_bit_frame_is_black(tmp_path: Path) -> None:
     path = written(tmp_path, encoded(".png", np.zeros((4, 4), np.uint16)))
     assert not read_frame(path).any()
@@ -126,6 +145,123 @@ def test_an_opaque_alpha_channel_is_left_out_and_another_refused(tmp_path: Path)
     frame[3, 4, 3] = 254
     path.write_bytes(encoded(".png", frame))
     with pytest.raises(ArtifactError, match="parts of it are transparent"):
+        read_frame(path)
+
+
+@pytest.mark.parametrize(
+    ("depth", "clear", "row"),
+    [
+        (1, 1, b"\x0f"),
+        (2, 2, b"\x1b\xff"),
+        (4, 9, b"\x01\x23\x45\x79"),
+        (8, 200, bytes(range(193, 201))),
+        (16, 513, b"\1\1" * 7 + b"\2\1"),
+    ],
+)
+def test_a_transparent_gray_is_refused_where_a_pixel_has_it(
+    tmp_path: Path, depth: int, clear: int, row: bytes
+) -> None:
+    size = (1, 8)
+    found = png(size, depth, 0, [row], {b"tRNS": struct.pack(">H", clear)})
+    with pytest.raises(ArtifactError, match="parts of it are transparent"):
+        read_frame(written(tmp_path, found))
+    unused = png(size, 8, 0, [bytes(8)], {b"tRNS": struct.pack(">H", 7)})
+    assert not read_frame(written(tmp_path, unused)).any()
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_a_number_beyond_the_palette_is_damage(tmp_path: Path, depth: int) -> None:
+    """One colour too few: the last number has none."""
+    rows = {1: b"\x0f", 2: b"\x1b\x1b", 4: b"\x01\x23\x45\x67", 8: bytes(range(8))}
+    row, count = rows[depth], min(8, 1 << depth)
+    whole = png((1, 8), depth, 3, [row], {b"PLTE": bytes(3 * count)})
+    assert read_frame(written(tmp_path, whole)).shape == (1, 8, 3)
+    short = png((1, 8), depth, 3, [row], {b"PLTE": bytes(3 * (count - 1)), b"tRNS": b"\xff"})
+    with pytest.raises(
+        ArtifactError,
+        match=f"damaged: its palette has {count - 1} colours, and a pixel has number {count - 1}",
+    ):
+        read_frame(written(tmp_path, short))
+
+
+BGR = (0xFF0000, 0xFF00, 0xFF)
+
+
+def bitfields(masks: tuple[int, ...], pixel: bytes, header: int = 40) -> bytes:
+    """A BMP of 2x2 such pixels of 32 bits, whose masks of colours stand in the file."""
+    fields = struct.pack("<IiiHHIIiiII", header, 2, 2, 1, 32, 3, 16, 0, 0, 0, 0)
+    fields = (fields + struct.pack(f"<{len(masks)}I", *masks)).ljust(header, b"\0")
+    start = 14 + len(fields)
+    return b"BM" + struct.pack("<IHHI", start + 16, 0, 0, start) + fields + pixel * 4
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        bitfields(BGR, b"\1\2\3\0"),
+        bitfields(BGR, b"\1\2\3\x09"),
+        bitfields(BGR, b"\1\2\3\0", 52),
+        bitfields(BGR, b"\1\2\3\0", 108),
+        bitfields((*BGR, 0xFF000000), b"\1\2\3\xff", 108),
+        bitfields((0xFF, 0xFF00, 0xFF0000), b"\3\2\1\0", 108),
+    ],
+)
+def test_the_filler_of_a_bmp_of_32_bits_is_no_alpha(tmp_path: Path, data: bytes) -> None:
+    frame = read_frame(written(tmp_path, data, "frame.bmp"), ColorOrder.BGR)
+    assert (frame == (1, 2, 3)).all()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        bitfields((0xFF000000, 0xFF0000, 0xFF00), b"\xff\1\2\3"),
+        bitfields((0xFF, 0xFF00, 0xFF0000), b"\3\2\1\xff"),
+        bitfields((0x3FF00000, 0xFFC00, 0x3FF), b"\1\2\3\0", 108),
+    ],
+)
+def test_a_bmp_whose_colours_lie_elsewhere_is_refused(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(ArtifactError, match=r"its colours lie in the bits 0x.* Save it as PNG"):
+        read_frame(written(tmp_path, data, "frame.bmp"))
+
+
+def planes(bits: int, strips: int) -> bytes:
+    """An RGB TIFF of 2x2 pixels, all red, then all green, then all blue, with this many strips."""
+    step = 4 * bits // 8
+    body = b"".join(bytes([value] * step) for value in (10, 20, 30))
+    tags = [(256, 3, [2]), (257, 3, [2]), (258, 3, [bits] * 3), (259, 3, [1]), (262, 3, [2]),
+            (273, 4, [8 + step * index for index in range(strips)]), (277, 3, [3]), (278, 3, [2]),
+            (279, 4, [len(body) // strips] * strips), (284, 3, [2])]  # fmt: skip
+    start, entries, extra = 8 + len(body), b"", b""
+    end = start + 2 + 12 * len(tags) + 4
+    for tag, kind, values in tags:
+        field = struct.pack(f"<{len(values)}{'H' if kind == 3 else 'I'}", *values)
+        if len(field) > 4:
+            field, extra = struct.pack("<I", end + len(extra)), extra + field
+        entries += struct.pack("<HHI", tag, kind, len(values)) + field.ljust(4, b"\0")
+    head = b"II*\0" + struct.pack("<I", start)
+    return head + body + struct.pack("<H", len(tags)) + entries + bytes(4) + extra
+
+
+def test_channels_that_lie_apart_are_read_as_they_are_or_refused(tmp_path: Path) -> None:
+    assert (read_frame(written(tmp_path, planes(8, 3))) == (10, 20, 30)).all()
+    with pytest.raises(ArtifactError, match=r"its channels of 16 bits lie apart \(planar\); such"):
+        read_frame(written(tmp_path, planes(16, 3)))
+    with pytest.raises(ArtifactError, match=r"lie apart \(planar\) in 1 strips, expected 3"):
+        read_frame(written(tmp_path, planes(8, 1)))
+
+
+@pytest.mark.parametrize(("count", "is_read"), [(1, True), (2, False)])
+def test_a_jpeg_that_announces_several_pictures_is_refused(
+    tmp_path: Path, count: int, is_read: bool
+) -> None:
+    block = b"MPF\0II*\0" + struct.pack("<IHHHIII", 8, 1, 0xB001, 4, 1, count, 0)
+    data = encoded(".jpg", two_colours())
+    data = data[:2] + b"\xff\xe2" + struct.pack(">H", len(block) + 2) + block + data[2:]
+    path = written(tmp_path, data + data, "frame.jpg")
+    if is_read:
+        assert read_frame(path).shape == (12, 16, 3)
+        return
+    with pytest.raises(ArtifactError, match=r"it holds 2 pictures, .* Save the one"):
         read_frame(path)
 
 
@@ -192,6 +328,7 @@ def test_an_orientation_that_makes_no_sense_is_none(tmp_path: Path, block: bytes
         (tiff((1, 2), 16, bytes(4), {339: 2}), "its values are signed or floating point"),
         (tiff((1, 2), 32, bytes(8)), "its values have 32 bits"),
         (tiff((1, 2), 16, bytes(4), {262: 0}), "its values mean light in way 0"),
+        (tiff((1, 2), 16, bytes(4), {262: 3}), "its values mean light in way 3"),
         (tiff((1, 1), 8, bytes(4), {262: 5, 277: 4}), "its colours are CMYK"),
         (tiff((1, 1), 8, bytes(2), {277: 2}), "its pixels have 2 values"),
         (b"II+\0" + bytes(60), "it is a BigTIFF"),
@@ -304,6 +441,21 @@ def test_a_png_is_held_against_its_checksums(tmp_path: Path) -> None:
         read_frame(path)
 
 
+def test_words_of_decoders_stand_in_the_sentence_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    short = png((40, 8), 8, 0, [bytes(8)])
+    runs = struct.pack("<IiiHHIIiiII", 40, 8, 8, 1, 8, 1, 4, 0, 0, 256, 0) + bytes(1024)
+    cut = b"BM" + struct.pack("<IHHI", 1082, 0, 0, 1078) + runs + b"\2\1\2\1"
+    for name, data, words in (
+        ("a.png", short, "Not enough image data"),
+        ("b.bmp", cut, "Unexpected end of input stream"),
+    ):
+        with pytest.raises(ArtifactError, match=rf"it is damaged, its decoder says: {words}\.$"):
+            read_frame(written(tmp_path, data, name))
+    assert not capfd.readouterr().err
+
+
 def test_a_tiff_whose_decoder_complains_is_damaged(tmp_path: Path) -> None:
     data = bytearray(encoded(".tif", textured(), cv2.IMWRITE_TIFF_COMPRESSION, 5))
     data[100:130] = b"\xff" * 30
@@ -409,10 +561,84 @@ def test_slices_are_scaled_from_their_own_range(tmp_path: Path) -> None:
     assert frame.dtype == np.uint8
 
 
-@pytest.mark.parametrize(("value", "level"), [(0, 0), (-3, 0), (7, 255)])
-def test_flat_slices_are_black_or_white(tmp_path: Path, value: int, level: int) -> None:
-    np.save(tmp_path / "slice.npy", np.full((4, 4), value, np.int32))
-    assert (read_frame(tmp_path / "slice.npy", ColorOrder.GRAY) == level).all()
+def test_flat_slices_are_black_where_they_are_0_and_refused_elsewhere(tmp_path: Path) -> None:
+    path = tmp_path / "slice.npy"
+    np.save(path, np.zeros((4, 4), np.int32))
+    assert not read_frame(path).any()
+    for flat in (np.int16(-3), np.uint16(7), np.float64(7.5)):
+        np.save(path, np.full((4, 4), flat))
+        with pytest.raises(ArtifactError, match=rf"all of its values are {flat:g}: nothing says"):
+            read_frame(path)
+
+
+@pytest.mark.parametrize("values", [[0, 0, 1], [0, 1, 2], [9, 9, 9]])
+def test_bytes_are_kept_as_they_are(tmp_path: Path, values: list[int]) -> None:
+    np.save(tmp_path / "x.npy", np.array([values], np.uint8))
+    assert read_frame(tmp_path / "x.npy", ColorOrder.GRAY).tolist() == [values]
+
+
+def test_truth_values_are_black_and_white(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.array([[True, False]]))
+    assert read_frame(tmp_path / "x.npy", ColorOrder.GRAY).tolist() == [[255, 0]]
+
+
+@pytest.mark.parametrize("brightest", [0.0, 0.25, 0.5, 1.0])
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_fractions_of_1_have_one_scale_whatever_the_brightest_is(
+    tmp_path: Path, brightest: float, kind: type[np.floating]
+) -> None:
+    np.save(tmp_path / "x.npy", np.array([[0, brightest]], kind))
+    frame = read_frame(tmp_path / "x.npy", ColorOrder.GRAY)
+    assert frame.tolist() == [[0, round(brightest * 255)]]
+
+
+def sensor(dtype: type[np.generic] = np.uint16) -> NDArray[np.generic]:
+    """A frame (64, 64) as a sensor of 12 bits gives it."""
+    return np.linspace(0, 4095, 64 * 64).astype(dtype).reshape(64, 64)
+
+
+@pytest.mark.parametrize(
+    ("outlier", "dtype", "count"),
+    [
+        (65535, np.uint16, 1),
+        (65535, np.uint16, 400),  # text
+        (60000, np.uint16, 3),
+        (-32768, np.int16, 900),  # padding
+        (-1e6, np.float32, 2),
+    ],
+)
+def test_outliers_make_no_range(
+    tmp_path: Path, outlier: float, dtype: type[np.generic], count: int
+) -> None:
+    values = sensor(dtype)
+    np.save(tmp_path / "x.npy", values)
+    assert read_frame(tmp_path / "x.npy").max() == 255
+    values[8:].flat[:count] = outlier
+    np.save(tmp_path / "x.npy", values)
+    with pytest.raises(ArtifactError, match=r"is no frame: its values go from .* Clip the others"):
+        read_frame(tmp_path / "x.npy")
+
+
+def test_one_bright_value_on_a_flat_ground_is_an_outlier_and_two_areas_are_not(
+    tmp_path: Path,
+) -> None:
+    values = np.full((40, 40), 800, np.uint16)
+    values[3, 4] = 65535
+    np.save(tmp_path / "x.npy", values)
+    with pytest.raises(ArtifactError, match=r"go from 800 to 65535, and nearly all .* 800 to 800"):
+        read_frame(tmp_path / "x.npy")
+    values[:20] = 65535
+    np.save(tmp_path / "x.npy", values)
+    assert set(np.unique(read_frame(tmp_path / "x.npy"))) == {0, 255}
+
+
+def test_a_ct_slice_with_metal_is_scaled_by_its_range(tmp_path: Path) -> None:
+    slice_ = np.linspace(-1000, 400, 64 * 64).astype(np.int16).reshape(64, 64)
+    slice_[30, 30:32] = 3071
+    np.save(tmp_path / "slice.npy", slice_)
+    frame = read_frame(tmp_path / "slice.npy", ColorOrder.GRAY)
+    assert frame[0, 0] == 0
+    assert frame[-1, -1] == round(1400 / 4071 * 255)
 
 
 def test_the_widest_numbers_do_not_overflow(tmp_path: Path) -> None:

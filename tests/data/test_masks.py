@@ -135,6 +135,20 @@ def test_alpha_is_the_mask_where_one_colour_lies_on_a_transparent_ground(tmp_pat
     assert not read_mask(written(tmp_path, nothing)).any()
 
 
+@pytest.mark.parametrize(("clear", "words"), [(0, None), (255, "black where it is not transp")])
+def test_a_transparent_gray_is_an_alpha_channel(
+    tmp_path: Path, clear: int, words: str | None
+) -> None:
+    rows = [row.tobytes() for row in levels(0, 255)]
+    data = png((64, 64), 8, 0, rows, {b"tRNS": bytes((0, clear))})
+    path = written(tmp_path, data)
+    if words is None:
+        assert np.array_equal(read_mask(path), disc())
+        return
+    with pytest.raises(ArtifactError, match=words):
+        read_mask(path)
+
+
 def test_an_opaque_alpha_channel_says_nothing(tmp_path: Path) -> None:
     picture = layer((255, 255, 255), OPAQUE)
     assert np.array_equal(read_mask(written(tmp_path, picture)), disc())

@@ -24,11 +24,19 @@ def test_decoders_are_heard_and_others_passed_on(capfd: pytest.CaptureFixture[st
         say("[ERROR:0@0.049] global grfmt_tiff.cpp:117 TIFF_Error Read error\n")
         say("[ WARN:0@0.040] global grfmt_tiff.cpp:123 TIFF_Warning Unknown tag\n")
         say("libpng warning: iCCP: known incorrect sRGB profile\n")
+        say("libpng error: Not enough image data\n")
+        say(
+            "[ERROR:0@0.2] global loadsave.cpp:1390 imdecode_ imdecode_(''): can't read data: "
+            "OpenCV(5.0.0) /src/bitstrm.cpp:59: error: (-2:Unspecified error) Unexpected end of "
+            "input stream in function 'readBlock'\n"
+        )
         assert not words
     assert words == [
         "Corrupt JPEG data: bad Huffman code",
         "Error at MB: 7",
         "TIFF_Error Read error",
+        "Not enough image data",
+        "Unexpected end of input stream",
     ]
     assert capfd.readouterr().err == "a line of somebody else\n"
     say("after\n")
