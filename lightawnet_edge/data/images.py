@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from lightawnet_edge.data.bmp import bmp_header, without_filler
 from lightawnet_edge.data.formats import HEAD_BYTES, Format, Kind, sniff
 from lightawnet_edge.data.headers import CUT_OFF, Header, gif_header, webp_header
 from lightawnet_edge.data.jpeg import jpeg_header
-from lightawnet_edge.data.overheard import overhear
+from lightawnet_edge.data.overheard import hush, overhear
 from lightawnet_edge.data.pixels import UInt8, in_order, opencv, upright
 from lightawnet_edge.data.png import check_palette, png_header, with_transparency
 from lightawnet_edge.data.tiff import tiff_header
@@ -52,6 +52,8 @@ _HEADERS: Mapping[Format, Callable[[bytes], Header]] = {
     formats.TIFF: tiff_header,
     formats.WEBP: webp_header,
 }
+_TALKING = frozenset({formats.JPEG, formats.TIFF})
+"""Formats whose decoders go on where data are damaged, and say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,23 +208,36 @@ def _decode(data: bytes, found: Format) -> NDArray[Any]:
     """
     if found == formats.BMP:
         return _decoded(without_filler(data))
-    pixels = _decoded(data)
+    pixels = _decoded(data, alone=found in _TALKING)
     if found == formats.PNG:
         check_palette(data, _decoded)
         return with_transparency(data, pixels)
     return pixels
 
 
-def _decoded(data: bytes) -> NDArray[Any]:
-    cv2 = opencv()
-    pixels = None
-    with overhear() as words, suppress(cv2.error):
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+def _decoded(data: bytes, *, alone: bool = False) -> NDArray[Any]:
+    """Pixels of a file; where it gives none it is decoded again alone, to know whose words are."""
+    if not alone:
+        with hush():
+            pixels = _pixels(data)
+        if pixels is not None:
+            return pixels
+    with overhear() as words:
+        pixels = _pixels(data)
     if words:
         raise ValueError(f"it is damaged, its decoder says: {words[0]}")
     if pixels is None:
         raise ValueError("it is broken")
-    return np.asarray(pixels)
+    return pixels
+
+
+def _pixels(data: bytes) -> NDArray[Any] | None:
+    cv2 = opencv()
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    return None if pixels is None else np.asarray(pixels)
 
 
 def _check_shape(header: Header, pixels: NDArray[Any]) -> None:

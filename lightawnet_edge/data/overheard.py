@@ -12,11 +12,16 @@ import re
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 _STDERR = 2
 _ONE_AT_A_TIME = threading.Lock()
 """A process has one standard error: of two decoders at work nobody could tell who spoke."""
+_COUNTING = threading.Lock()
+_hushed = [0]
+"""How many are within `hush`."""
+_session = ExitStack()
+"""What the first of them began and the last one ends."""
 
 _DECODER = re.compile(
     r"\[ ?(?P<level>[A-Z]+):\d+@[\d.]+\] global \S+ (?P<opencv>.*)"
@@ -52,6 +57,25 @@ def overhear() -> Iterator[list[str]]:
             words += found
             with suppress(OSError):  # a terminal that is gone, or was never there
                 os.write(_STDERR, others)
+
+
+@contextmanager
+def hush() -> Iterator[None]:
+    """Keep what decoders say off the terminal, for any number of them at a time; nobody hears it.
+
+    For decoders that stop where a file is damaged, and so need no words to be believed.
+    """
+    with _COUNTING:
+        if not _hushed[0]:
+            _session.enter_context(overhear())
+        _hushed[0] += 1
+    try:
+        yield
+    finally:
+        with _COUNTING:
+            _hushed[0] -= 1
+            if not _hushed[0]:
+                _session.close()
 
 
 def _sorted_out(said: bytes) -> tuple[list[str], bytes]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def png_header(data: bytes) -> Header:
         ValueError: It is damaged, or holds no picture.
         struct.error: The bytes end early.
     """
-    chunks = _first_chunks(data)
+    chunks = _first(_chunks(data))
     if b"IHDR" not in chunks or b"IDAT" not in chunks:
         raise ValueError("it holds no picture")
     width, height = struct.unpack_from(">II", chunks[b"IHDR"])
@@ -49,7 +50,7 @@ def check_palette(data: bytes, decode: Callable[[bytes], NDArray[Any]]) -> None:
     Raises:
         ValueError: There is such a pixel.
     """
-    chunks = _first_chunks(data)
+    chunks = _before_pixels(data)
     header, colours = chunks[b"IHDR"], len(chunks.get(b"PLTE", b"")) // 3
     depth = header[_DEPTH]
     if header[_COLOUR] != _PALETTE or depth > 8 or colours >= 1 << depth:
@@ -72,7 +73,7 @@ def with_transparency(data: bytes, pixels: NDArray[Any]) -> NDArray[Any]:
 
     OpenCV does so for colours and palettes, and leaves out the transparent one among grays.
     """
-    chunks = _first_chunks(data)
+    chunks = _before_pixels(data)
     header = chunks[b"IHDR"]
     if b"tRNS" not in chunks or header[_COLOUR] != _GRAY or pixels.ndim != 2:
         return pixels
@@ -84,11 +85,16 @@ def with_transparency(data: bytes, pixels: NDArray[Any]) -> NDArray[Any]:
     return np.dstack([pixels, pixels, pixels, alpha])
 
 
-def _first_chunks(data: bytes) -> Mapping[bytes, bytes]:
-    chunks = dict[bytes, bytes]()
-    for name, body in _chunks(data):
-        chunks.setdefault(name, body)
-    return chunks
+def _before_pixels(data: bytes) -> Mapping[bytes, bytes]:
+    return _first(takewhile(lambda chunk: chunk[0] != b"IDAT", _chunks(data)))
+
+
+def _first(chunks: Iterable[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+    """The first chunk of each name."""
+    found = dict[bytes, bytes]()
+    for name, body in chunks:
+        found.setdefault(name, body)
+    return found
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -464,11 +464,12 @@ def test_a_tiff_whose_decoder_complains_is_damaged(tmp_path: Path) -> None:
         read_frame(path)
 
 
-def test_many_threads_tell_damaged_from_whole_files(tmp_path: Path) -> None:
-    whole = encoded(".jpg", textured())
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_many_threads_tell_damaged_from_whole_files(tmp_path: Path, suffix: str) -> None:
+    whole = encoded(suffix, textured())
+    broken = damaged(whole, "closed") if suffix == ".jpg" else png((40, 8), 8, 0, [bytes(8)])
     paths = [
-        written(tmp_path, damaged(whole, "closed") if index % 3 == 0 else whole, f"{index}.jpg")
-        for index in range(60)
+        written(tmp_path, whole if index % 3 else broken, f"{index}{suffix}") for index in range(60)
     ]
     gate = threading.Barrier(6)
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from lightawnet_edge.data.overheard import overhear
+from lightawnet_edge.data.overheard import hush, overhear
 
 
 def say(text: str) -> None:
@@ -74,6 +74,30 @@ def test_only_one_listens_at_a_time() -> None:
     for thread in threads:
         thread.join(timeout=60)
     assert heard == {number: [str(number)] * 50 for number in range(4)}
+
+
+def test_any_number_is_hushed_at_a_time_and_others_are_passed_on(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    gate = threading.Barrier(4)
+
+    def speak() -> None:
+        for _ in range(20):
+            with hush():
+                gate.wait(timeout=60)
+                say("libpng error: x\n")
+
+    threads = [threading.Thread(target=speak) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    with hush():
+        say("libpng error: x\na line of somebody else\n")
+    with overhear() as words:
+        say("libpng error: y\n")
+    assert words == ["y"]
+    assert capfd.readouterr().err == "a line of somebody else\n"
 
 
 def test_a_process_without_standard_error_hears_too() -> None:
