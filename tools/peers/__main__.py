@@ -35,7 +35,27 @@ from tools.peers.engines import PEERS, Inputs, network_input
 
 WORKER = (*COMMAND[:-1], "tools.peers.engines")
 BASELINE = "pytorch-eager"
+AT_NETWORK = "ours-openvino-int8-at-network-size"
+"""The same engine for frames that need no scaling: what the camera's size costs."""
 _WARMUP = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What is compared."""
+
+    network: Size
+    frame: Size
+    weights: str
+    static_weights: str
+    rounds: int
+    calls: int
+    threads: int
+
+    @property
+    def title(self) -> str:
+        """Sizes, as files and tables name them."""
+        return str(self.network if self.frame == self.network else f"{self.frame}-{self.network}")
 
 
 @dataclass(slots=True)
@@ -58,29 +78,30 @@ class Row:
         return self.p50_s is not None and is_steady([self.samples_s])
 
 
-def compare(
-    size: Size, weights: str, static_weights: str, rounds: int, calls: int, threads: int
-) -> list[Row]:
-    """Make, open and time every peer and our bundles; frames have the network's size."""
-    frames = [fit(read_frame(file), size) for file in image_files(CALIBRATION / "images").values()]
+def compare(spec: Comparison) -> list[Row]:
+    """Make, open and time every peer and our bundles."""
+    files = image_files(CALIBRATION / "images").values()
+    frames = [fit(read_frame(file), spec.frame) for file in files]
     with tempfile.TemporaryDirectory(prefix="peers-") as scratch, ExitStack() as stack:
         folder = Path(scratch)
         np.save(folder / "frames.npy", frames[:8])
-        rows, engines = _peers(weights, frames, folder)
-        for row, engine in _ours(size, weights, static_weights, folder):
+        small = [fit(frame, spec.network) for frame in frames[:8]]
+        np.save(folder / f"{AT_NETWORK}.npy", small)
+        rows, engines = _peers(spec, frames, folder)
+        for row, engine in _ours(spec, folder):
             rows.append(row)
             engines[row.name] = engine
-        running = _start(rows, engines, folder / "frames.npy", threads, stack)
-        for turn in range(rounds):
+        running = _start(rows, engines, folder / "frames.npy", spec.threads, stack)
+        for turn in range(spec.rounds):
             for row in rows[:: -1 if turn % 2 else 1]:
-                _round(row, running, calls)
+                _round(row, running, spec.calls)
     return rows
 
 
 def _peers(
-    weights: str, frames: Sequence[UInt8], folder: Path
+    spec: Comparison, frames: Sequence[UInt8], folder: Path
 ) -> tuple[list[Row], dict[str, Mapping[str, Any]]]:
-    inputs: Inputs = [network_input(frame) for frame in frames]
+    inputs: Inputs = [network_input(frame, spec.network) for frame in frames]
     rows: list[Row] = []
     engines: dict[str, Mapping[str, Any]] = {}
     for name, peer in PEERS.items():
@@ -88,33 +109,36 @@ def _peers(
         rows.append(row)
         typer.echo(f"· making {name}", err=True)
         try:
-            file = peer.make(load_checkpoint(weights), inputs, folder)
+            file = peer.make(load_checkpoint(spec.weights), inputs, folder)
         except Exception as error:  # whatever a toolchain raises is the result
             row.error = _one_line(error)
         else:
-            engines[name] = {"peer": name, "file": str(file)}
+            size = [spec.network.height, spec.network.width]
+            engines[name] = {"peer": name, "file": str(file), "network": size}
     return rows, engines
 
 
-def _ours(
-    size: Size, weights: str, static_weights: str, folder: Path
-) -> list[tuple[Row, Mapping[str, Any]]]:
+def _ours(spec: Comparison, folder: Path) -> list[tuple[Row, Mapping[str, Any]]]:
+    dynamic, static = spec.weights, spec.static_weights
     wanted = {
-        "ours-openvino-fp32": (weights, Target.OPENVINO, Precision.FP32, Routing.DYNAMIC),
-        "ours-openvino-bf16": (weights, Target.OPENVINO, Precision.BF16, Routing.DYNAMIC),
-        "ours-onnx-int8": (static_weights, Target.ONNX, Precision.INT8, None),
-        "ours-openvino-int8": (static_weights, Target.OPENVINO, Precision.INT8, None),
+        "ours-openvino-fp32": (dynamic, Target.OPENVINO, Precision.FP32, Routing.DYNAMIC),
+        "ours-openvino-bf16": (dynamic, Target.OPENVINO, Precision.BF16, Routing.DYNAMIC),
+        "ours-onnx-int8": (static, Target.ONNX, Precision.INT8, None),
+        "ours-openvino-int8": (static, Target.OPENVINO, Precision.INT8, None),
     }
+    if spec.frame != spec.network:
+        wanted[AT_NETWORK] = (static, Target.OPENVINO, Precision.INT8, None)
     found: list[tuple[Row, Mapping[str, Any]]] = []
     for name, (checkpoint, target, precision, routing) in wanted.items():
         typer.echo(f"· making {name}", err=True)
-        row, engine = Row(name, f"bundle of {Path(checkpoint).stem}"), {}
+        frame = spec.network if name == AT_NETWORK else spec.frame
+        row, engine = Row(name, f"bundle of {Path(checkpoint).stem}, frames of {frame}"), {}
         try:
-            spec = ExportSpec(
+            export_spec = ExportSpec(
                 target=target, precision=precision, weights=checkpoint, routing=routing,
-                network=size, out=folder, name=name,
+                network=spec.network, frame=frame, out=folder, name=name,
             )  # fmt: skip
-            engine = {"bundle": str(export(spec).bundle.path)}
+            engine = {"bundle": str(export(export_spec).bundle.path)}
         except EdgeError as error:
             row.error = _one_line(error)
         found.append((row, engine))
@@ -135,8 +159,9 @@ def _start(
         process = stack.enter_context(
             WorkerProcess(row.name, threads=threads, timeout_s=600.0, command=WORKER)
         )
+        shown = frames.with_name(AT_NETWORK + ".npy") if row.name == AT_NETWORK else frames
         try:
-            process.ask("load", engine=engines[row.name], threads=threads, frames=str(frames))
+            process.ask("load", engine=engines[row.name], threads=threads, frames=str(shown))
         except EdgeError as error:
             row.error = _one_line(error)
         else:
@@ -160,7 +185,7 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:200]
 
 
-def markdown(rows: Sequence[Row], size: Size) -> str:
+def markdown(rows: Sequence[Row], size: str) -> str:
     """The comparison as a table; ratios are against eager PyTorch in the same run.
 
     A ratio of times that were not steady is left out: the machine was busy.
@@ -176,7 +201,7 @@ def markdown(rows: Sequence[Row], size: Size) -> str:
     return "\n".join(lines) + "\n"
 
 
-def picture(rows: Sequence[Row], size: Size, file: Path) -> None:
+def picture(rows: Sequence[Row], size: str, file: Path) -> None:
     """Write a bar a row, the median in ms, as a PNG or SVG file."""
     from matplotlib.figure import Figure
 
@@ -194,7 +219,14 @@ def picture(rows: Sequence[Row], size: Size, file: Path) -> None:
 
 
 def main(
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of frames and network.")] = "256x256",
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the network.")] = "256x256",
+    frame: Annotated[
+        str | None,
+        typer.Option(
+            help="HEIGHTxWIDTH of the camera's frames: peers scale with OpenCV, bundles in the "
+            "engine. Default: the network's."
+        ),
+    ] = None,
     weights: Annotated[str, typer.Option(help="Dynamic weights.")] = "polypgen",
     static_weights: Annotated[
         str, typer.Option(help="Weights of our INT8 bundles.")
@@ -209,14 +241,19 @@ def main(
     ),
 ) -> None:
     """Compare the speed of our bundles with what a user would run without this toolkit."""
-    parsed = Size.parse(size)
-    rows = compare(parsed, weights, static_weights, rounds, calls, threads or default_threads())
+    network = Size.parse(size)
+    spec = Comparison(
+        network=network, frame=Size.parse(frame) if frame else network, weights=weights,
+        static_weights=static_weights, rounds=rounds, calls=calls,
+        threads=threads or default_threads(),
+    )  # fmt: skip
+    rows, title = compare(spec), spec.title
     out.mkdir(parents=True, exist_ok=True)
-    (out / f"{parsed}.md").write_text(markdown(rows, parsed), encoding="utf-8")
-    picture(rows, parsed, out / f"{parsed}.png")
-    record = {"size": size, "machine": machine_summary(), "rows": [asdict(row) for row in rows]}
-    (out / f"{parsed}.json").write_text(json_text(record, indent=1), encoding="utf-8")
-    typer.echo(markdown(rows, parsed))
+    (out / f"{title}.md").write_text(markdown(rows, title), encoding="utf-8")
+    picture(rows, title, out / f"{title}.png")
+    record = {"size": title, "machine": machine_summary(), "rows": [asdict(row) for row in rows]}
+    (out / f"{title}.json").write_text(json_text(record, indent=1), encoding="utf-8")
+    typer.echo(markdown(rows, title))
 
 
 if __name__ == "__main__":

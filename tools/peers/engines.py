@@ -1,7 +1,7 @@
 """What a user would run without this toolkit: the plain export, and each toolchain's own quantizer.
 
 Every peer takes the uint8 frame that a bundle takes and gives the uint8 mask that it gives; what is
-in the graph of a bundle is numpy here, as an application would write it.
+in the graph of a bundle is numpy and OpenCV here, as an application would write it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightawnet_edge.benchmarks.worker import Call, Frame, Worker, main
+from lightawnet_edge.data.pixels import opencv
+from lightawnet_edge.specs import Size
 
 if TYPE_CHECKING:
     import torch
@@ -212,7 +214,7 @@ PEERS: Mapping[str, Peer] = {
 
 
 class PeerWorker(Worker):
-    """A worker that opens peers beside bundles: `{"peer": name, "file": path}`."""
+    """A worker for peers, too: `{"peer": name, "file": path, "network": [height, width]}`."""
 
     def open(self, engine: Mapping[str, Any], threads: int) -> Call:
         """Open a peer, or what the worker of the benchmark opens."""
@@ -220,17 +222,34 @@ class PeerWorker(Worker):
             return super().open(engine, threads)
         peer = PEERS[engine["peer"]]
         infer = peer.open(Path(engine["file"]), threads)
+        network = Size(*engine["network"])
+        opencv().setNumThreads(threads)
 
         def call(frame: Frame) -> Frame:
-            mask: Frame = (infer(network_input(frame))[0, 0] >= peer.threshold) * np.uint8(255)
+            values = at_frame_size(infer(network_input(frame, network))[0, 0], frame)
+            mask: Frame = (values >= peer.threshold) * np.uint8(255)
             return mask
 
         return call
 
 
-def network_input(frame: Frame) -> NDArray[np.float32]:
-    """RGB frame (H, W, 3) to network input (1, 3, H, W) in [0, 1], as an application does it."""
+def network_input(frame: Frame, network: Size) -> NDArray[np.float32]:
+    """RGB frame (H, W, 3) to network input (1, 3, h, w) in [0, 1], as an application does it."""
+    if frame.shape[:2] != (network.height, network.width):
+        cv2 = opencv()
+        frame = cv2.resize(frame, (network.width, network.height), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(frame.transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
+
+
+def at_frame_size(values: NDArray[np.float32], frame: Frame) -> NDArray[np.float32]:
+    """Logits (h, w) at the size of the frame (H, W, 3), bilinear."""
+    if values.shape == frame.shape[:2]:
+        return values
+    cv2 = opencv()
+    wide: NDArray[np.float32] = cv2.resize(
+        values, frame.shape[1::-1], interpolation=cv2.INTER_LINEAR
+    )
+    return wide
 
 
 if __name__ == "__main__":
