@@ -128,8 +128,7 @@ def alike_to(prints: Sequence[FramePrint]) -> Callable[[int], NDArray[np.bool_]]
 
     def alike(index: int) -> NDArray[np.bool_]:
         agreement = sketches @ sketches[index]
-        found: NDArray[np.bool_] = (agreement >= ALIKE) | (pixels == pixels[index])
-        return found
+        return np.logical_or(agreement >= ALIKE, np.equal(pixels, pixels[index]))
 
     return alike
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def display(shown: Any) -> None:
     Console(file=io.StringIO(), width=80).print(shown)
 
 
-Case = tuple[type[Any], int, dict[int, Any], str, Callable[[Any], None]]
+Case = tuple[type[Any], int, Mapping[int, Any], str, Callable[[Any], None]]
 CASES: dict[str, Case] = {
     "report": (
         BenchResult, bench_result.SCHEMA, bench_result.UPGRADES, earlier("report.json"),
