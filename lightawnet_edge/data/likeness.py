@@ -128,14 +128,16 @@ def alike_to(prints: Sequence[FramePrint]) -> Callable[[int], NDArray[np.bool_]]
 
     def alike(index: int) -> NDArray[np.bool_]:
         agreement = sketches @ sketches[index]
-        return np.logical_or(agreement >= ALIKE, np.equal(pixels, pixels[index]))
+        same: NDArray[np.bool_] = pixels == pixels[index]
+        found: NDArray[np.bool_] = np.logical_or(agreement >= ALIKE, same)
+        return found
 
     return alike
 
 
 def show_nothing(prints: Sequence[FramePrint]) -> NDArray[np.bool_]:
     """Which frames (N,) are black, white or of one colour: there is nothing in them to sketch."""
-    found: NDArray[np.bool_] = ~directions(prints).any(1)
+    found: NDArray[np.bool_] = np.logical_not(np.any(directions(prints), axis=1))
     return found
 
 
