@@ -44,8 +44,9 @@ class Fitted:
 
 def _least_width(table: Table) -> int:
     columns = table.columns
-    # A column has a space behind it and one before the next; the outermost ones have an edge.
-    return sum(map(_column_width, columns)) + 2 * len(columns)
+    _, right, _, left = table.padding
+    # Columns stand between dividers and edges; the padding at the edges is left out.
+    return sum(map(_column_width, columns)) + len(columns) + 1 + (left + right) * (len(columns) - 1)
 
 
 def _column_width(column: Column) -> int:

@@ -145,9 +145,9 @@ def demo(
         for frame in (None, CAMERA)
         for precision in (Precision.FP32, Precision.INT8)
     ]
-    narrate(f"{CAMERA} frames are the packaged ones, stretched: no camera gave them")
     for one in wanted:
         resolve(one)  # what the second would be refused for is known before the first is made
+    narrate(f"{CAMERA} frames are the packaged ones, stretched: no camera gave them")
     made = []
     for one in wanted:
         frame = f", frames of {one.frame}" if one.frame else ""

@@ -50,8 +50,8 @@ from lightawnet_edge.model.encoders import (
 from lightawnet_edge.model.head import TiledHead
 from lightawnet_edge.model.kernels import TILE, folded, folded_bank, plain, reduced, tiled
 from lightawnet_edge.model.network import DynamicConv, EncoderBlock, LightAWNet, resize_aligned
-from lightawnet_edge.model.rewrites import USUAL, Rewrites
 from lightawnet_edge.model.routing import RoutingTable, check_blocks
+from lightawnet_edge.rewrites import USUAL, Rewrites
 
 _ENCODERS = ("e1", "e2", "e3", "a4", "a5")
 _DECODERS = ("u1", "u2", "u3", "u4")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lightawnet_edge.model.rewrites import USUAL, Rewrites
+from lightawnet_edge.rewrites import USUAL, Rewrites
 from lightawnet_edge.specs import Precision, Scaling
 
 

@@ -135,7 +135,7 @@ def test_a_graph_that_is_not_finite_in_fp32_is_refused() -> None:
 def test_islands_have_a_reason_each(graph: onnx.ModelProto, peaks: dict[str, float]) -> None:
     found = islands(graph, peaks)
     assert found["/preprocess/Div"] == "before the first convolution"
-    assert found["/GreaterOrEqual"] == "after the last convolution"
+    assert found["/mask/GreaterOrEqual"] == "after the last convolution"
     assert found["/network/e1/Sigmoid"] == "an exponential of its input"
     assert found["/network/attention/Softmax"] == "a sum of exponentials"
     assert found[SCORES] == "the scores of a softmax"

@@ -34,8 +34,8 @@ from lightawnet_edge.model.network import (
     LightAWNet,
     NonLocalAttention,
 )
-from lightawnet_edge.model.rewrites import USUAL, Rewrites
 from lightawnet_edge.model.routing import mean_routing
+from lightawnet_edge.rewrites import USUAL, Rewrites
 from tests.conftest import random_network
 
 # Float32 rounds each sum differently after a rewrite: about 1e-7 of the largest intermediate, which

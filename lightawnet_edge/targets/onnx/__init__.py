@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightawnet_edge.model.rewrites import Rewrites
+from lightawnet_edge.rewrites import Rewrites
 from lightawnet_edge.specs import Precision, Scaling
 from lightawnet_edge.targets.traits import Traits
 
