@@ -30,6 +30,7 @@ def masks_of(target: Target) -> MasksOf:
     return partial(engine_masks, table.builder_for(target, Precision.INT8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [Target.ONNX, Target.OPENVINO, Target.TENSORRT])
 def test_the_best_on_held_out_frames_is_taken(
     bundles: Bundles, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

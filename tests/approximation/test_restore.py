@@ -60,6 +60,7 @@ def test_nothing_goes_back_where_the_budget_holds(study: Study) -> None:
     assert study.engine.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_worst_go_back_until_the_budget_holds_and_every_step_is_recorded(study: Study) -> None:
     found = study.dice(study.engine, Precision.INT8)
     alone = {layer: float(np.mean(study.dice_in_float(layer) - found)) for layer in LAYERS}
@@ -78,6 +79,7 @@ def test_the_worst_go_back_until_the_budget_holds_and_every_step_is_recorded(stu
     assert f"back in float: {', '.join(step.layer for step in record.steps)}" in str(record)
 
 
+@pytest.mark.slow
 def test_a_budget_that_cannot_be_held_is_refused(study: Study) -> None:
     with pytest.raises(CheckFailedError, match=r"with 6 layers back in float, expected a drop of"):
         restore(study, LAYERS, max_dice_drop=0.0, held_out=False, has_truth=True, narrate=print)

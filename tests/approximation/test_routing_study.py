@@ -91,6 +91,7 @@ def test_the_varying_energy_is_that_of_the_kernels_themselves(network: LightAWNe
     assert found.blocks[0].varying_energy == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_block_without_variation_costs_nothing(network: LightAWNet) -> None:
     quiet = random_network()
     conv = quiet.dynamic_convs()["u2"]

@@ -107,6 +107,7 @@ def test_help_and_completion_import_nothing_heavy() -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_export_takes_the_checkpoint_as_a_file_or_by_its_flag(
     cli: Cli, checkpoint: Path, dataset: Path, tmp_path: Path
 ) -> None:
@@ -169,6 +170,7 @@ def test_a_kit_that_cannot_be_built_here_stays_pending(
     assert done.out == ""
 
 
+@pytest.mark.slow
 def test_build_where_nothing_can_run_leaves_an_engine_and_says_that_it_never_ran(
     cli: Cli, kits: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,6 +323,7 @@ def test_run_fails_when_no_frame_could_be_read(cli: Cli, bundles: Bundles, tmp_p
     assert "cannot be decoded" in done.err
 
 
+@pytest.mark.slow
 def test_demo_goes_from_weights_to_a_report(cli: Cli, checkpoint: Path, tmp_path: Path) -> None:
     command = [
         "demo", "--weights", checkpoint, "--engines", tmp_path / "engines",

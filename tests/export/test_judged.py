@@ -106,6 +106,7 @@ def test_doubts_are_told_and_stand_in_the_manifest_and_its_description(
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_copies_are_not_held_out_from_their_originals(
     checkpoint: Path, tmp_path: Path, heard: Heard
 ) -> None:
@@ -130,6 +131,7 @@ def test_packaged_frames_are_refused_for_a_gray_network(tmp_path: Path, heard: H
             heard.export(weights, tmp_path, target=target, precision=Precision.FP32)
 
 
+@pytest.mark.slow
 def test_packaged_frames_are_doubted_for_weights_that_are_not_packaged(
     checkpoint: Path, tmp_path: Path, heard: Heard
 ) -> None:

@@ -120,6 +120,7 @@ def test_a_manifest_has_every_convolution_with_what_was_asked_for_and_what_ran(
         assert floats == border | (grouped | pixel if target == "openvino" else set())
 
 
+@pytest.mark.slow
 def test_too_little_int8_leaves_nothing_behind_and_names_the_layers(
     checkpoint: Path, dataset: Path, tmp_path: Path
 ) -> None:
@@ -291,6 +292,7 @@ def test_auto_routing_freezes_what_the_budget_allows_and_records_every_decision(
     assert not export(replace(wanted, max_dice_drop=1.0, name="b1.0")).built
 
 
+@pytest.mark.slow
 def test_a_budget_for_int8_is_measured_and_recorded(
     checkpoint: Path, dataset: Path, tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def test_every_runtime_computes_what_the_device_model_says(
     check_runtime(network, CASES[case], target, Precision.FP32, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [Target.ONNX, Target.OPENVINO])
 @pytest.mark.parametrize("case", ["same size", "bgr full hd", "minmax", "gray", "bgr"])
 def test_so_it_does_with_all_that_is_rewritten_for_int8_of_a_static_network(

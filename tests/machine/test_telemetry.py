@@ -46,6 +46,7 @@ def test_doctor_reaches_nobody(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_quantizing_reaches_nobody(
     target: str, checkpoint: Path, dataset: Path, tmp_path: Path

@@ -71,6 +71,7 @@ def test_camera_frames_are_scaled_as_an_application_would() -> None:
     assert np.array_equal(wide >= 0.5, frame[..., 0] > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pytorch-eager", "onnxruntime-fp32", "openvino-fp32"])
 def test_peers_compute_the_network(name: str, tmp_path: Path) -> None:
     network = random_network(experts=1)

@@ -54,6 +54,7 @@ class InterruptAt(Observer):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_sigkill_and_ctrl_c_change_no_bit(make_config: MakeConfig, tmp_path: Path) -> None:
     whole = make_config(epochs=4, out=tmp_path / "whole")
     train(whole)
