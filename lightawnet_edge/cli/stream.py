@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from lightawnet_edge.cli.paths import complete_bundle, find_bundle
 from lightawnet_edge.cli.terminal import JsonFlag, narrate, out_console, print_json, warn
-from lightawnet_edge.errors import CheckFailedError, SpecError
+from lightawnet_edge.errors import ArtifactError, CheckFailedError, SpecError
 
 if TYPE_CHECKING:
     from lightawnet_edge.runtime.stream_record import Event, StreamRecord, Tell
@@ -78,6 +79,7 @@ def stream(
     as_json: JsonFlag = False,
 ) -> None:
     """Segment a camera or a video at its pace; a watchdog says which masks may be shown."""
+    from lightawnet_edge.bundle.lock import writing
     from lightawnet_edge.runtime.lens import Lens
     from lightawnet_edge.runtime.live import open_source
     from lightawnet_edge.runtime.sinks import sinks_for
@@ -104,7 +106,8 @@ def stream(
         seconds=seconds,
         tell=_teller(events),
     )
-    record = running.run()
+    with writing(out) if out else nullcontext():
+        record = running.run()
     if events is not None:
         events.close()
     if record.captured or running.error is None:
@@ -114,6 +117,8 @@ def stream(
             out_console.print(describe(record), highlight=False, markup=False, soft_wrap=True)
     if running.error is not None:
         raise running.error
+    if not record.captured:
+        raise ArtifactError(f"The source '{source}' gave no whole frame.")
     _hold(record, max_missed)
 
 

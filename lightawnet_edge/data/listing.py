@@ -104,12 +104,21 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES if found is None else found.kind is Kind.VIDEO
 
 
+_RECORDS = ("manifest.json", "calibration-set.json", "weights.json")
+"""Of a bundle, which takes no stranger, of a calibration set, and of a training run."""
+
+
 def refuse_among(out: Path, folders: Collection[Path], what: str) -> None:
-    """Refuse to write `what` into a folder that frames are read from.
+    """Refuse to write `what` into a folder that frames are read from, or that a record is about.
 
     Raises:
-        SpecError: `out` is one of the folders.
+        SpecError: `out` is one of the folders, a bundle, a calibration set or a run.
     """
+    if found := [name for name in _RECORDS if (out / name).is_file()]:
+        raise SpecError(
+            f"'{out}' holds a {found[0]}, which is about all that lies there: {what} would spoil "
+            "it. Choose another --out."
+        )
     if out.resolve() in {folder.resolve() for folder in folders}:
         raise SpecError(
             f"'{out}' is the folder of the frames: {what} would lie among them, and be taken for "

@@ -33,6 +33,11 @@ def check_belonging(result: Evaluation, stages: Sequence[TrainingRecord]) -> Non
             f"'{evaluated.name}' with --run."
         )
     for before, stage in pairwise(stages):
+        if stage.made.init is None and not stage.config.get("init"):
+            raise ArtifactError(
+                f"Run '{stage.folder}' did not start from run '{before.folder}': by its config it "
+                "started anew. Leave out the runs before it."
+            )
         if stage.made.init is not None and stage.made.init not in _made(before):
             raise ArtifactError(
                 f"Run '{stage.folder}' did not start from run '{before.folder}': it started from "

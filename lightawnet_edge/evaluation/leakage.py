@@ -31,6 +31,11 @@ def leakage(
     evaluated = {frame.stem for frame in result.frames}
     for number, stage in enumerate(stages, start=1):
         yield f"stage {number}: {_shared_stems(stage, result, evaluated)}"
+    if stages and (init := stages[0].config.get("init")):
+        yield (
+            f"stage 1 started from `{Path(str(init)).name}`: what these weights had been trained "
+            "on was not looked at; evaluated frames may be among it"
+        )
     if stages:
         yield (
             "the trainer refuses to start where a validation frame has the pixels of a training "

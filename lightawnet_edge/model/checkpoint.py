@@ -16,6 +16,8 @@ from lightawnet_edge.model.metadata import KEY, SCHEMA, CheckpointMeta, opened, 
 from lightawnet_edge.model.network import LightAWNet
 from lightawnet_edge.model.packaged import resolve
 
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 
 def save_checkpoint(path: Path, state: Mapping[str, Tensor], meta: CheckpointMeta) -> None:
     """Write tensors and metadata aside, then rename: a killed save leaves the old file.
@@ -61,6 +63,12 @@ def check_fit(state: Mapping[str, Any], expected: Mapping[str, Tensor], what: st
             raise ArtifactError(
                 f"{what}: tensor '{name}' has shape {describe(found)}, "
                 f"expected {tuple(expected[name].shape)}."
+            )
+        if expected[name].is_floating_point() and found.dtype not in _FLOATS:
+            raise ArtifactError(
+                f"{what}: tensor '{name}' is {str(found.dtype).removeprefix('torch.')}, expected "
+                "float32, or float16, bfloat16 or float64: a scale that belongs to other numbers "
+                "is not known."
             )
 
 

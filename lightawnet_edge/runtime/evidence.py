@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.specs import ColorOrder
 
+_ROUNDING = 1e-6
+"""ONNX Runtime's sigmoid gives 1.0000001 where a network is very sure."""
 _PARTS = 16
 """Frames are compared by parts: of two that differ, mostly the first tells."""
 
 
 def plausible(probability: NDArray[np.float32]) -> bool:
-    """Whether all values are within 0 and 1; NaN is not."""
-    return bool(probability.min() >= 0 and probability.max() <= 1)
+    """Whether all values are within 0 and 1, up to their rounding; NaN is not."""
+    return bool(probability.min() >= -_ROUNDING and probability.max() <= 1 + _ROUNDING)
 
 
 class Repeats:

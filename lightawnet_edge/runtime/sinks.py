@@ -10,6 +10,7 @@ import numpy as np
 
 from lightawnet_edge.bundle.contract import Contract
 from lightawnet_edge.bundle.store import check_writable, replace_file
+from lightawnet_edge.data.listing import refuse_among
 from lightawnet_edge.data.pixels import UInt8, opencv
 from lightawnet_edge.errors import ArtifactError, BackendUnavailableError, SpecError
 from lightawnet_edge.runtime.film import Film
@@ -114,6 +115,7 @@ def sinks_for(
             f"--out '{out}' is neither a video (NAME.mp4) nor a folder for masks (a name without "
             "a suffix)."
         )
+    refuse_among(out, (), "masks")
     if out.exists() and not out.is_dir():
         raise ArtifactError(f"'{out}' is a file, and masks go into a folder. Choose another.")
     return [*found, MaskFolder(out)]

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from lightawnet_edge import Segmenter
+from lightawnet_edge.bundle.lock import writing
 from lightawnet_edge.data.video import video_facts
 from lightawnet_edge.export.pipeline import export
 from lightawnet_edge.export.spec import ExportSpec
@@ -173,3 +174,15 @@ def test_no_bundle_and_no_source_are_refused(cli: Cli, make_bundle: MakeBundle) 
     done = cli("stream", make_bundle("tiny").path, "nowhere.mp4")
     assert done.code == 3
     assert "No source 'nowhere.mp4'. A source is a video, a folder of images, a camera" in done.err
+
+
+def test_a_folder_in_use_and_one_of_records_are_not_written(
+    cli: Cli, bundle: Path, folder: Path, tmp_path: Path
+) -> None:
+    with writing(tmp_path / "masks"):
+        done = cli("stream", bundle, folder, "--fps", "20", "--out", tmp_path / "masks")
+    assert done.code == 2
+    assert "Another process is writing" in done.err
+    done = cli("stream", bundle, folder, "--out", bundle)
+    assert done.code == 2
+    assert "holds a manifest.json" in done.err

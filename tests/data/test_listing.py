@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightawnet_edge.data.listing import describe_unused, image_files, list_folder
-from lightawnet_edge.errors import ArtifactError
+from lightawnet_edge.data.listing import describe_unused, image_files, list_folder, refuse_among
+from lightawnet_edge.errors import ArtifactError, SpecError
 from tests.data.files import encoded
 
 PICTURE = np.zeros((4, 4), np.uint8)
@@ -95,3 +95,10 @@ def test_20_000_files_take_a_moment(tmp_path: Path) -> None:
     assert len(image_files(tmp_path)) == 20_000
     # A search for twins in pairs took more than a minute.
     assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize("record", ["manifest.json", "calibration-set.json", "weights.json"])
+def test_nothing_is_written_among_what_a_record_is_about(record: str, tmp_path: Path) -> None:
+    (tmp_path / record).write_text("{}")
+    with pytest.raises(SpecError, match=f"holds a {record}, .* masks would spoil it"):
+        refuse_among(tmp_path, (), "masks")

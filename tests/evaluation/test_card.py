@@ -105,6 +105,7 @@ def test_the_card_tells_scores_data_and_terms(write: Write) -> None:
 def test_the_recipe_shows_every_setting_and_no_one_s_folders(
     write: Write, run: Path, tmp_path: Path
 ) -> None:
+    write_made(run, best="a" * 64, last="c" * 64, init="a" * 64)
     text = write(runs=(run, run), hardware="2 cores").read_text()
     assert "Hardware: 2 cores. Duration: 4.00 h" in text
     assert "| best epoch | 2, validation Dice 0.6500 at network size |" in text
@@ -258,6 +259,14 @@ def test_stages_hang_together_by_the_weights_that_each_started_from(
     with pytest.raises(ArtifactError, match=r"run' did not start from run '.*first': .* 9{12}…"):
         write(runs=(first, run), replace=True)
     write_made(run, best="a" * 64, last="c" * 64)
+    with pytest.raises(ArtifactError, match="by its config it started anew"):
+        write(runs=(first, run), replace=True)
+    config = run / "config.toml"
+    config.write_text('init = "start.safetensors"\n' + config.read_text())
+    assert (
+        "what these weights had been trained on was not looked at"
+        in write(runs=(run,), replace=True).read_text()
+    )
     text = write(runs=(first, run), replace=True).read_text()
     assert "Stage 2: which weights it started from was not recorded" in text
 

@@ -441,3 +441,25 @@ def test_a_checkpoint_of_a_run_has_that_name_where_the_run_is_the_folder_one_wor
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path / "mine")
     assert name_of(Path("best.safetensors")) == "mine"
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.int8, torch.int64, torch.bool, torch.complex64, torch.float8_e4m3fn]
+)
+def test_weights_of_other_numbers_are_refused(dtype: torch.dtype, tmp_path: Path) -> None:
+    network = LightAWNet(experts=1)
+    state = network.state_dict()
+    state["u4.reduce.weight"] = state["u4.reduce.weight"].to(dtype)
+    file = tmp_path / "w.safetensors"
+    meta = CheckpointMeta(in_channels=3, experts=1, size=Size(32, 32))
+    text = dumps(meta, schema=SCHEMA, indent=None)
+    file.write_bytes(save({k: v.contiguous() for k, v in state.items()}, {KEY: text}))
+    with pytest.raises(ArtifactError, match=r"tensor 'u4\.reduce\.weight' is .*, expected float32"):
+        load_checkpoint(file)
+
+
+def test_weights_of_half_and_double_precision_are_read(tmp_path: Path) -> None:
+    meta = CheckpointMeta(in_channels=3, experts=1, size=Size(32, 32))
+    state = LightAWNet(experts=1).half().state_dict()
+    save_checkpoint(tmp_path / "w.safetensors", state, meta)
+    assert next(load_checkpoint(tmp_path / "w.safetensors").parameters()).dtype == torch.float32

@@ -20,7 +20,15 @@ def contract(color: ColorOrder = ColorOrder.RGB, crop: Region | None = None) -> 
 
 @pytest.mark.parametrize(
     ("value", "good"),
-    [(0, True), (1, True), (-1e-6, False), (1.001, False), (np.nan, False), (np.inf, False)],
+    [
+        (0, True),
+        (1, True),
+        (1.0000001, True),
+        (-1e-4, False),
+        (1.001, False),
+        (np.nan, False),
+        (np.inf, False),
+    ],
 )
 def test_probabilities_are_finite_and_within_0_and_1(value: float, good: bool) -> None:
     values = np.full((4, 4), 0.5, np.float32)
