@@ -71,6 +71,11 @@ def run(
 
     inputs = expand(expand_patterns(files), narrate)
     check_outputs(inputs, out)
+    if older := sum(1 for _ in out.glob("*.mask.png")):
+        warn(
+            f"'{out}' holds {older} masks of earlier runs; those of frames that this run does not "
+            "write stay as they are"
+        )
     found: list[Played] = []
     with (
         writing(out),

@@ -301,6 +301,9 @@ def test_run_writes_masks_and_reports_broken_frames(
     quoted = cli(
         "run", bundles["openvino", "int8"], mixed / "*0.png", "-o", tmp_path / "o", "--json"
     )
+    assert "earlier runs" not in quoted.err
+    again = cli("run", bundles["openvino", "int8"], mixed / "*0.png", "-o", tmp_path / "out")
+    assert "holds 8 masks of earlier runs; those of frames that this run does not" in again.err
     (row,) = json.loads(quoted.out)
     assert row["name"] == "frame0"
     assert row["seconds"] > 0
