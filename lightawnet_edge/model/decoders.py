@@ -66,6 +66,7 @@ class TransposedUp(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(1, C, H, W) to (1, C, 2H, 2W)."""
+        # torch gives `apply` no types.
         repeated = _Repeated.apply(x)  # type: ignore[no-untyped-call]
         return super().forward(repeated, output_size)
 

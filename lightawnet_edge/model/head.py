@@ -82,6 +82,7 @@ class Responses:
             z.new_zeros(1, z.shape[1], side // 2, side // 2),
             v.new_zeros(1, v.shape[1], side, side),
         )
+        # torch gives `jacobian` no types.
         found = torch.autograd.functional.jacobian(exact, inputs)  # type: ignore[no-untyped-call]
         deep, shallow = found
         self._deep = _by_tile(F.pad(deep[0, 0, :, :, 0], (_DEEP,) * 4))
