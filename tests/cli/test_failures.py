@@ -95,7 +95,9 @@ def test_a_terminal_with_few_letters_shows_what_it_can(encoding: str) -> None:
 
 def test_ctrl_c_ends_a_command_with_130_and_no_traceback(tmp_path: Path) -> None:
     script = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        # A test run in the background of a shell hands down that SIGINT is ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from lightawnet_edge.inspection import doctor\n"
         "def wait():\n    print('here', flush=True); time.sleep(60)\n"
         "doctor.examine = wait\n"

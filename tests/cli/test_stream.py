@@ -109,8 +109,13 @@ def test_frames_of_another_size_need_to_be_scaled(cli: Cli, bundle: Path, tmp_pa
 def test_ctrl_c_ends_with_the_table(bundle: Path, folder: Path, tmp_path: Path) -> None:
     log = tmp_path / "events.jsonl"
     command = ["stream", bundle, folder, "--seconds", "600", "--log", log, "--out", "shown.mp4"]
+    # A test run in the background of a shell hands down that SIGINT is ignored.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from lightawnet_edge.__main__ import main; main()"
+    )
     running = subprocess.Popen(
-        [sys.executable, "-m", "lightawnet_edge", *map(str, command)],
+        [sys.executable, "-c", program, *map(str, command)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
         start_new_session=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
